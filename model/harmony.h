@@ -1,0 +1,128 @@
+/* Harmony: the chat format of gpt-oss, as an emitter of pieces and a streaming parser.
+ * Behaviour follows harmony.md in the shared notes, section by section; deviations are its [REC]s.
+ *
+ * Rendering goes to pieces (runs of ordinary text, and special tokens), never to one string that
+ * is tokenised with specials on: text from a caller can not become a special token. */
+#ifndef OSL_HARMONY_H
+#define OSL_HARMONY_H
+
+#include "platform/platform.h"
+
+enum osl_special {
+    OSL_SPECIAL_START, OSL_SPECIAL_END, OSL_SPECIAL_MESSAGE, OSL_SPECIAL_CHANNEL,
+    OSL_SPECIAL_CONSTRAIN, OSL_SPECIAL_CALL, OSL_SPECIAL_RETURN, OSL_SPECIAL_ENDOFTEXT,
+    OSL_SPECIAL_COUNT,
+};
+/* "<|start|>" and so on. */
+const char *osl_special_text(enum osl_special special);
+
+/* Receives what is rendered, in order. A text run may be cut anywhere between pieces, so the
+ * receiver joins neighbouring runs before tokenising. Non-OK stops rendering and is returned. */
+struct osl_harmony_sink {
+    void *context;
+    enum osl_status (*text)(void *context, const char *text, uint64_t bytes);
+    enum osl_status (*special)(void *context, enum osl_special special);
+};
+
+/* Memory for a JSON tree: a bump arena that cJSON's hooks point at while a call runs. */
+struct osl_arena {
+    uint8_t *base;
+    uint64_t bytes;
+    uint64_t used;
+};
+
+enum osl_reasoning { OSL_REASONING_MEDIUM, OSL_REASONING_LOW, OSL_REASONING_HIGH };
+
+/* NULL fields are left out, except identity and knowledge_cutoff, whose default is harmony.md
+ * section 4's; "" leaves those out. */
+struct osl_harmony_system {
+    const char *identity, *knowledge_cutoff, *current_date;
+    enum osl_reasoning reasoning;
+    const char *instructions;
+    const char *tools_json; /* JSON array, chat-completions form */
+    uint64_t tools_json_bytes;
+};
+
+/* System message, then the developer message if there are instructions or tools. */
+OSL_MUST_USE enum osl_status osl_harmony_open(const struct osl_harmony_sink *sink,
+                                              const struct osl_harmony_system *system,
+                                              struct osl_arena *arena, struct osl_error *error);
+
+struct osl_harmony_message {
+    const char *role; /* "user", "assistant", "system", "developer", "tool" */
+    const char *name;         /* tool: required, full name. NULL: none */
+    const char *recipient;    /* NULL: none */
+    const char *channel;      /* NULL: none */
+    const char *content_type; /* NULL: none; "<|constrain|>json" for calls */
+    const char *content;
+    uint64_t content_bytes;
+};
+OSL_MUST_USE enum osl_status osl_harmony_message(const struct osl_harmony_sink *sink,
+                                                 const struct osl_harmony_message *message,
+                                                 struct osl_error *error);
+
+/* "<|start|>assistant". */
+OSL_MUST_USE enum osl_status osl_harmony_completion(const struct osl_harmony_sink *sink);
+
+/* A whole chat-completions-like request (harmony.md section 8; messages, tools, reasoning_effort,
+ * model_identity, knowledge_cutoff, current_date, instructions), old analysis dropped by the
+ * reference rule (section 7), then the completion suffix. */
+OSL_MUST_USE enum osl_status osl_harmony_request(const struct osl_harmony_sink *sink,
+                                                 const char *json, uint64_t json_bytes,
+                                                 struct osl_arena *arena, struct osl_error *error);
+
+/* ---- Streaming parser -------------------------------------------------------------------- */
+
+#define OSL_HARMONY_HEADER_BYTES 2048 /* about 256 tokens; beyond it the header is recovered */
+#define OSL_HARMONY_NAME_BYTES 160
+#define OSL_TOKEN_TEXT_MAX 1024 /* bytes of one token handed to feed */
+
+enum osl_parse_mode { OSL_PARSE_STRICT, OSL_PARSE_TOLERANT };
+enum osl_parse_state { OSL_PARSE_EXPECT_START, OSL_PARSE_HEADER, OSL_PARSE_CONTENT };
+
+/* What one token (or the end) did. Content is not kept by the parser: the deltas are it. */
+enum osl_parse_event {
+    OSL_PARSE_NOTHING = 0,
+    OSL_PARSE_BEGIN = 1,  /* bit: a header is complete; fields below are valid */
+    OSL_PARSE_DELTA = 2,  /* bit: delta[0..delta_bytes) is content */
+    OSL_PARSE_FINISH = 4, /* bit: the message is complete */
+    OSL_PARSE_ERROR = 8,  /* bit, strict only: error text below */
+    OSL_PARSE_END_TURN = 16, /* bit: return, call, endoftext, or a rule of section 10 says stop */
+};
+
+struct osl_parser {
+    enum osl_parse_mode mode;
+    enum osl_parse_state state;
+    /* of the message being read; "" when absent */
+    char role[OSL_HARMONY_NAME_BYTES];
+    char name[OSL_HARMONY_NAME_BYTES]; /* tool name when role is "tool" */
+    char channel[OSL_HARMONY_NAME_BYTES];
+    char recipient[OSL_HARMONY_NAME_BYTES];
+    char content_type[OSL_HARMONY_NAME_BYTES];
+    enum osl_special terminator; /* of the last finished message; COUNT: end of stream */
+    const char *delta;
+    uint64_t delta_bytes;
+    struct osl_error error;
+    /* private */
+    char next_role[OSL_HARMONY_NAME_BYTES];
+    bool role_known;
+    char header[OSL_HARMONY_HEADER_BYTES];
+    uint32_t header_bytes;
+    char out[OSL_HARMONY_HEADER_BYTES + OSL_TOKEN_TEXT_MAX * 4];
+    uint8_t pending[4];
+    uint32_t pending_bytes;
+    const char *const *tools; /* known function names, for recovery; may be NULL */
+    uint32_t tool_count;
+};
+
+/* next_role: NULL, or the role whose header the stream begins inside of. */
+void osl_parser_init(struct osl_parser *parser, enum osl_parse_mode mode, const char *next_role);
+
+/* Feeds one token: special (COUNT: an ordinary token, bytes are its text; reserved specials come
+ * as ordinary text in strict mode and are dropped in tolerant mode by the caller). Returns
+ * osl_parse_event bits. */
+uint32_t osl_parser_feed(struct osl_parser *parser, enum osl_special special, const char *bytes,
+                         uint64_t byte_count);
+uint32_t osl_parser_end(struct osl_parser *parser);
+
+#endif

@@ -1,0 +1,51 @@
+/* From logits to a token: bias, penalties, temperature, top-k, top-p, min-p, then a draw.
+ *
+ * Deterministic: the generator is PCG32 (O'Neill 2014, PCG-XSH-RR 64/32), state and stream set
+ * from the seed; one draw a token, u = next >> 8 scaled by 2^-24, and the token is the first of
+ * the candidates, in falling order of probability (ties: lower id first), whose cumulative
+ * probability exceeds u. Greedy (temperature 0) draws nothing: the largest logit, lowest id. */
+#ifndef OSL_SAMPLER_H
+#define OSL_SAMPLER_H
+
+#include "platform/platform.h"
+
+#define OSL_BIAS_MAX 64
+
+struct osl_sampling {
+    float temperature;
+    uint32_t top_k;
+    float top_p;
+    float min_p;
+    float repetition_penalty, presence_penalty, frequency_penalty;
+    uint64_t seed;
+    struct { int32_t token; float bias; } bias[OSL_BIAS_MAX];
+    uint32_t bias_count;
+};
+
+struct osl_sampler; /* in caller memory */
+uint64_t osl_sampler_bytes(uint32_t vocab);
+struct osl_sampler *osl_sampler_init(void *memory, uint64_t bytes, uint32_t vocab);
+
+/* ARGUMENT names a value out of range (NaN included). Reseeds the generator, forgets seen tokens. */
+OSL_MUST_USE enum osl_status osl_sampler_begin(struct osl_sampler *sampler,
+                                               const struct osl_sampling *sampling,
+                                               struct osl_error *error);
+
+/* Counts a token as seen, for the penalties; forget undoes one (a window sliding on). */
+void osl_sampler_seen(struct osl_sampler *sampler, int32_t token);
+void osl_sampler_forget(struct osl_sampler *sampler, int32_t token);
+
+/* Picks from logits [vocab] (not changed). allowed: NULL, or vocab bits; only set ones may be
+ * picked. Ids >= token_count (rows without a text) are never picked. NaN logits count as -inf;
+ * -1 if nothing can be picked. O(vocab). */
+int32_t osl_sampler_pick(struct osl_sampler *sampler, const float *logits, uint32_t token_count,
+                         const uint32_t *allowed);
+
+/* log p of every token is logit - the returned value: log sum exp over [vocab], in double. */
+double osl_log_sum_exp(const float *logits, uint32_t vocab);
+
+/* The `count` largest logits, best first, ties to the lower id; returns how many (NaN skipped). */
+uint32_t osl_top_logits(const float *logits, uint32_t vocab, uint32_t count, int32_t *ids_out,
+                        float *logits_out);
+
+#endif
