@@ -74,11 +74,11 @@ run_as() {
     cp -a --reflink=auto "$base" "$folder"
     cp /etc/resolv.conf "$folder/etc/resolv.conf"
     if [ "$who" = user ]; then
-        home=/home/user
+        home=/srv/user
         in_bare "$folder" sh -euc 'apt-get -qq update
             DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends sudo
             rm -rf /var/lib/apt/lists/*
-            useradd -m user
+            useradd -m -d /srv/user user
             echo "user ALL=(ALL) NOPASSWD: ALL" >/etc/sudoers.d/user' >"$work/prepare.txt" 2>&1 ||
             { cat "$work/prepare.txt" >&2; return 1; }
     fi
