@@ -132,7 +132,7 @@ check_calls() { # what a library must not do; the symbols are checked below, thi
         { sub(/\/\*.*/, "", code); gsub(/"([^"\\]|\\.)*"/, "", code) }
         code ~ memory { print FILENAME ":" FNR ": memory: a library allocates nothing" }
         code ~ manners {
-            print FILENAME ":" FNR ": manners: a library does not print, exit or ask the environment"
+            print FILENAME ":" FNR ": manners: a library does not print, exit or getenv"
         }'
 }
 

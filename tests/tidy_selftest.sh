@@ -62,7 +62,7 @@ symbol() { # symbol RULE C-TEXT
     fi
     rm -f "$tree.out"
 }
-symbol symbols 'void *calloc(unsigned long, unsigned long); void *osl_f(void) { return calloc(1, 2); }'
+symbol symbols 'void *malloc(unsigned long); void *osl_f(void) { return malloc(1); }'
 symbol symbols 'int puts(const char *); int osl_f(void) { return puts("x"); }'
 symbol prefix 'int helper(void) { return 1; }'
 
