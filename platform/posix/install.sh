@@ -14,12 +14,13 @@ set -eu
 
 say() { printf 'ossicle: %s\n' "$*" >&2; }
 
+# One word a package; COMMAND=PACKAGE where any provider of the command will do.
 packages_of() {
     case $1 in
     build) echo gcc libc6-dev cmake ninja-build pkgconf libcjson-dev libutf8proc-dev \
         libmbedtls-dev libedit-dev ;;
     tests)
-        echo libcmocka-dev jq strace git ca-certificates
+        echo libcmocka-dev jq strace ca-certificates node=nodejs npm=npm
         # On arm64 the ordinary build is the aarch64 build.
         if [ "$(dpkg --print-architecture)" = amd64 ]; then
             echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
@@ -58,6 +59,12 @@ missing=
 for group; do
     list=$(packages_of "$group") || exit 1
     for package in $list; do
+        case $package in
+        *=*)
+            command -v "${package%%=*}" >/dev/null 2>&1 && continue
+            package=${package#*=}
+            ;;
+        esac
         state=$(dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null) || state=
         case $state in
         *installed*) case $state in *not-installed*) ;; *) continue ;; esac ;;
