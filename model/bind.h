@@ -33,9 +33,9 @@ struct osl_layer_weights {
 struct osl_model_weights {
     struct osl_weight embed, output_norm, output;
     struct osl_layer_weights layer[OSL_LAYERS_MAX];
-    uint64_t embed_bytes; /* looked up, never streamed */
-    uint64_t dense_bytes; /* everything else but the experts */
-    uint64_t expert_bytes;
+    uint64_t embed_bytes;  /* looked up, never streamed */
+    uint64_t dense_bytes;  /* everything else but the experts */
+    uint64_t expert_bytes; /* weights and biases of all experts */
     uint64_t parameters;
 };
 
@@ -45,7 +45,9 @@ OSL_MUST_USE enum osl_status osl_bind_hparams(const struct osl_gguf *gguf,
                                               struct osl_error *error);
 
 /* Binds all weights; data pointers point into gguf->map. Unknown extra tensors are refused,
- * missing ones, wrong dtypes and wrong shapes named with what was expected. */
+ * missing ones, wrong dtypes and wrong shapes named with what was expected. Norms, biases and
+ * sinks are F32; dense weights and the router F32, F16, BF16 or Q8_0; experts these or MXFP4.
+ * On failure *weights_out is undefined. */
 OSL_MUST_USE enum osl_status osl_bind_weights(const struct osl_gguf *gguf,
                                               const struct osl_hparams *hparams,
                                               struct osl_model_weights *weights_out,

@@ -12,11 +12,26 @@
 #define OSL_GGUF_TENSORS_MAX 1536
 #define OSL_GGUF_KEYS_MAX 256
 #define OSL_GGUF_RANK_MAX 4
+#define OSL_GGUF_NAME_MAX 63                  /* bytes of a tensor's name; ggml's own limit */
+#define OSL_GGUF_KEY_NAME_MAX 255             /* bytes of a key */
+#define OSL_GGUF_HEADER_BYTES_MAX (64u << 20) /* published ones have 13 MB, nearly all vocabulary  \
+                                               */
 
 enum osl_gguf_type {
-    OSL_GGUF_U8, OSL_GGUF_I8, OSL_GGUF_U16, OSL_GGUF_I16, OSL_GGUF_U32, OSL_GGUF_I32,
-    OSL_GGUF_F32, OSL_GGUF_BOOL, OSL_GGUF_STRING, OSL_GGUF_ARRAY, OSL_GGUF_U64, OSL_GGUF_I64,
-    OSL_GGUF_F64, OSL_GGUF_TYPE_COUNT,
+    OSL_GGUF_U8,
+    OSL_GGUF_I8,
+    OSL_GGUF_U16,
+    OSL_GGUF_I16,
+    OSL_GGUF_U32,
+    OSL_GGUF_I32,
+    OSL_GGUF_F32,
+    OSL_GGUF_BOOL,
+    OSL_GGUF_STRING,
+    OSL_GGUF_ARRAY,
+    OSL_GGUF_U64,
+    OSL_GGUF_I64,
+    OSL_GGUF_F64,
+    OSL_GGUF_TYPE_COUNT,
 };
 
 /* A slice of the file: bytes, not terminated. */
@@ -39,8 +54,8 @@ struct osl_gguf_tensor {
     uint32_t dtype; /* GGUF number; may be one we have no kernels for */
     uint32_t rank;
     uint64_t dims[OSL_GGUF_RANK_MAX]; /* innermost first, unused ones 1 */
-    uint64_t offset; /* from the start of the file */
-    uint64_t bytes;  /* 0 when dtype is not known to compute/; else offset+bytes is in the file */
+    uint64_t offset;                  /* from the start of the file */
+    uint64_t bytes; /* 0 when dtype is not known to compute/; else offset+bytes is in the file */
 };
 
 struct osl_gguf {
@@ -55,10 +70,38 @@ struct osl_gguf {
     struct osl_gguf_tensor tensors[OSL_GGUF_TENSORS_MAX];
 };
 
-/* Opens, maps and checks the header. Errors name the file, the key or tensor, and the byte offset. */
+/* Opens, maps and checks the header. Errors name the file, the key or tensor, and the byte offset.
+ * Tensors may lie in any order and with gaps, but aligned, inside the file and apart. On failure
+ * nothing is left open. Touches at most OSL_GGUF_HEADER_BYTES_MAX of the map. */
 OSL_MUST_USE enum osl_status osl_gguf_open(struct osl_gguf *gguf, const char *path,
                                            struct osl_error *error);
 void osl_gguf_close(struct osl_gguf *gguf);
+
+/* The same on bytes in memory that stay the caller's and must outlive *gguf; `name` stands for
+ * the file in errors. osl_gguf_close need not be called. */
+OSL_MUST_USE enum osl_status osl_gguf_parse(struct osl_gguf *gguf, const char *name,
+                                            const void *data, uint64_t bytes,
+                                            struct osl_error *error);
+
+/* ---- Words for errors and listings ------------------------------------------------------- */
+
+struct osl_text {
+    char text[160];
+};
+/* The file's path, its end if it is long; a slice with everything unprintable as \xNN, cut with
+ * "..."; dims as "[2880, 4096]"; any GGUF tensor type's name, "type 99" for one without. */
+struct osl_text osl_gguf_label(const struct osl_gguf *gguf);
+struct osl_text osl_gguf_quote(struct osl_slice slice);
+struct osl_text osl_gguf_dims(const uint64_t *dims, uint32_t rank);
+struct osl_text osl_gguf_dtype_text(uint32_t dtype);
+/* "u32", "string" and so on. */
+const char *osl_gguf_type_name(enum osl_gguf_type type);
+/* Bytes of one value; 0 for strings and arrays. */
+uint32_t osl_gguf_type_bytes(enum osl_gguf_type type);
+
+/* ---- Look-up ----------------------------------------------------------------------------- */
+
+bool osl_slice_equal(struct osl_slice slice, const char *text);
 
 /* NULL if absent. */
 const struct osl_gguf_key *osl_gguf_key_find(const struct osl_gguf *gguf, const char *name);
