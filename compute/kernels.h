@@ -51,9 +51,9 @@ typedef void osl_matvec_fn(float *out, const void *weight, uint64_t row_bytes, u
 
 /* out[t * out_stride + r] = sum_c weight[r][c] * x[token(t)][c], t in [0, tokens), r in [0, rows),
  * token(t) = token_index ? token_index[t] : t, the row of x that is read.
- *   scratch  OSL_MATMUL_SCRATCH_BYTES(cols) bytes private to the thread, 64-byte aligned: a tile of rows
- *            unpacked once and used for every token.
- * Used for prefill; rows is best a multiple of 16 but any value is right. */
+ *   scratch  OSL_MATMUL_SCRATCH_BYTES(cols) bytes private to the thread, 64-byte aligned: a tile
+ *            of rows unpacked once and used for every token.
+ * Used for prefill; rows is best a multiple of OSL_MATMUL_TILE_ROWS but any value is right. */
 typedef void osl_matmul_fn(float *out, uint32_t out_stride, const void *weight, uint64_t row_bytes,
                            uint32_t rows, uint32_t cols, const struct osl_act *x,
                            const uint32_t *token_index, uint32_t tokens, void *scratch);
@@ -119,7 +119,8 @@ struct osl_attend {
 
 /* Prefill: queries [0, tokens) at absolute positions first + i, causal and windowed; every key up
  * to first + tokens - 1 is in the cache. Online softmax over blocks aligned in absolute position,
- * so a query's bits do not depend on its neighbours in the call. Scratch: 64 KiB, thread private. */
+ * so a query's bits do not depend on its neighbours in the call.
+ *   scratch  OSL_ATTEND_SCRATCH_BYTES private to the thread, 64-byte aligned */
 typedef void osl_attend_prefill_fn(const struct osl_attend *a, uint32_t first, uint32_t tokens,
                                    void *scratch);
 
@@ -134,7 +135,8 @@ typedef void osl_attend_part_fn(const struct osl_attend *a, uint32_t key_begin, 
 /* Merges parts (in rising order of segment) with the sink into out. */
 typedef void osl_attend_merge_fn(const struct osl_attend *a, const float *parts, uint32_t part_count);
 
-#define OSL_ATTEND_SCRATCH_BYTES (64 * 1024)
+/* A block of keys and values as f32, 64 * OSL_HEAD_DIM_MAX * 4 bytes each, and running sums. */
+#define OSL_ATTEND_SCRATCH_BYTES (192 * 1024)
 
 /* ---- Tables ------------------------------------------------------------------------------ */
 
