@@ -1,0 +1,74 @@
+/* Inside the POSIX port only: facts of the machine read from /proc and /sys. Every function takes
+ * the root under which those trees are found ("" for the real ones), so that tests can show it
+ * machines that are not here. Nothing allocates. */
+#ifndef OSL_HOST_H
+#define OSL_HOST_H
+
+#include "platform/platform.h"
+
+#define OSL_HOST_CPUS_MAX 1024
+#define OSL_HOST_LINE_BYTES 4096
+
+/* A set of logical CPUs. */
+struct osl_cpu_set {
+    uint64_t bits[OSL_HOST_CPUS_MAX / 64];
+};
+static inline bool osl_cpu_has(const struct osl_cpu_set *set, uint32_t cpu)
+{
+    return cpu < OSL_HOST_CPUS_MAX && (set->bits[cpu / 64] >> (cpu % 64) & 1) != 0;
+}
+static inline void osl_cpu_add(struct osl_cpu_set *set, uint32_t cpu)
+{
+    if (cpu < OSL_HOST_CPUS_MAX) {
+        set->bits[cpu / 64] |= (uint64_t)1 << (cpu % 64);
+    }
+}
+uint32_t osl_cpu_count(const struct osl_cpu_set *set);
+
+/* Parses the kernel's list format, "0-3,8,10-11"; anything malformed ends the list. */
+void osl_cpu_parse(struct osl_cpu_set *set_out, const char *list);
+
+/* A text file read line by line; lines longer than the buffer are cut. */
+struct osl_lines {
+    int handle;
+    uint32_t begin;
+    uint32_t end;
+    char buffer[OSL_HOST_LINE_BYTES];
+};
+bool osl_lines_open(struct osl_lines *lines, const char *root, const char *path);
+/* The next line without its newline, NULL at the end. Valid until the next call. */
+const char *osl_lines_next(struct osl_lines *lines);
+void osl_lines_close(struct osl_lines *lines);
+
+/* Writes a followed by b; false (and cut) when out is too small. */
+bool osl_host_join(char *out, size_t out_bytes, const char *a, const char *b);
+
+/* First line of a file; false when it cannot be read. */
+bool osl_host_line(const char *root, const char *path, char *out, size_t out_bytes);
+/* First line as a decimal number; false when it is none ("max"). */
+bool osl_host_number(const char *root, const char *path, uint64_t *out);
+
+/* Limits of the control groups this process is in, the tightest of each group and its parents. */
+struct osl_cgroup_facts {
+    uint64_t memory_limit_bytes;     /* UINT64_MAX: none */
+    uint64_t memory_available_bytes; /* limit less use that cannot be reclaimed; UINT64_MAX: none */
+    uint32_t cpu_quota;              /* whole CPUs, at least 1; UINT32_MAX: none */
+};
+void osl_host_cgroup(const char *root, struct osl_cgroup_facts *facts_out);
+
+/* osl_memory_facts under another root. */
+void osl_host_memory(const char *root, struct osl_memory_facts *facts_out);
+
+/* The CPUs of `allowed` worth a thread of their own: the fast ones of a mixed machine, one of
+ * each set of siblings. Quotas are not applied. Never empty unless `allowed` is. */
+void osl_host_cores(const char *root, const struct osl_cpu_set *allowed,
+                    struct osl_cpu_set *cores_out);
+
+/* The fast CPUs of `allowed`, siblings included; all of them where CPUs are alike. */
+void osl_host_fast_cpus(const char *root, const struct osl_cpu_set *allowed,
+                        struct osl_cpu_set *fast_out);
+
+/* CPUs the calling thread may run on. */
+void osl_host_affinity(struct osl_cpu_set *set_out);
+
+#endif
