@@ -1,0 +1,43 @@
+/* The terminal: progress bars on stderr, signals, exit codes.
+ *
+ * A bar appears only when stderr is a terminal and the work has taken half a second; in a pipe
+ * there is never a byte of it. SIGINT and SIGTERM ask the work to end cleanly; the second one
+ * ends the process at once. */
+#ifndef OSL_HOST_TERM_H
+#define OSL_HOST_TERM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/ossicle.h"
+
+bool osl_is_terminal(int fd);
+uint64_t osl_now_ns(void);
+
+/* Shows `done` of `total` for a stage; a new stage name starts a new bar. */
+void osl_progress(const char *stage, uint64_t done, uint64_t total);
+/* Wipes the bar. Harmless when there is none. */
+void osl_progress_end(void);
+/* No bar from here on (the answer is being written). */
+void osl_progress_silence(bool silent);
+
+/* Catches SIGINT and SIGTERM from now on. */
+void osl_signals_install(void);
+/* Whom a signal cancels and how (ossicle_cancel); NULL for no one. Set and cleared around an
+ * engine's life. */
+void osl_signals_engine(ossicle *engine, void (*cancel)(ossicle *engine));
+/* The first signal since the start or the last forget, 0 if none. */
+int osl_signal_caught(void);
+void osl_signal_forget(void);
+
+/* Matches osl progress to ossicle_config.progress: false once a signal came. */
+bool osl_progress_callback(void *user, const char *stage, uint64_t done, uint64_t total);
+
+/* Exit code of a status: its value, or 128 + the signal's number when one ended the work. */
+int osl_exit_code(enum ossicle_status status);
+
+/* Writes model text to a terminal with control characters made harmless, so that an answer can
+ * not move the cursor or reprogram the terminal. */
+bool osl_write_safely(int fd, const char *text, size_t bytes);
+
+#endif
