@@ -24,26 +24,36 @@ struct osl_harmony_sink {
     enum osl_status (*special)(void *context, enum osl_special special);
 };
 
-/* Memory for a JSON tree: a bump arena that cJSON's hooks point at while a call runs. */
+/* Memory for a JSON tree and the text made from it: a bump arena that cJSON's hooks point at
+ * while a call runs. A call that fails or returns leaves `used` as it found it, unless its result
+ * lives there. Enough for a request: 4 times its bytes and 64 KiB; long arrays of short numbers
+ * take more (up to 48 times), and OSL_MEMORY says so. */
 struct osl_arena {
-    uint8_t *base;
+    uint8_t *base; /* 16-byte aligned */
     uint64_t bytes;
     uint64_t used;
 };
 
-enum osl_reasoning { OSL_REASONING_MEDIUM, OSL_REASONING_LOW, OSL_REASONING_HIGH };
+/* The first three have the values of enum ossicle_reasoning. OMIT leaves the line out. */
+enum osl_reasoning {
+    OSL_REASONING_MEDIUM, OSL_REASONING_LOW, OSL_REASONING_HIGH, OSL_REASONING_OMIT,
+};
 
-/* NULL fields are left out, except identity and knowledge_cutoff, whose default is harmony.md
- * section 4's; "" leaves those out. */
+/* NULL fields are left out, except identity, knowledge_cutoff and channels, whose default is
+ * harmony.md section 4's; "" leaves any of them out. */
 struct osl_harmony_system {
     const char *identity, *knowledge_cutoff, *current_date;
     enum osl_reasoning reasoning;
+    const char *channels;   /* as printed: "analysis, commentary, final" */
+    bool channels_optional; /* without "Channel must be included for every message." */
     const char *instructions;
-    const char *tools_json; /* JSON array, chat-completions form */
+    const char *tools_json; /* JSON array, chat-completions form; also {"type": "browser"} and
+                             * {"type": "python"}, the model's own tools */
     uint64_t tools_json_bytes;
 };
 
-/* System message, then the developer message if there are instructions or tools. */
+/* System message, then the developer message if there are instructions or function tools.
+ * FORMAT names line and place of what is wrong in tools_json; nothing was emitted then. */
 OSL_MUST_USE enum osl_status osl_harmony_open(const struct osl_harmony_sink *sink,
                                               const struct osl_harmony_system *system,
                                               struct osl_arena *arena, struct osl_error *error);
@@ -54,9 +64,11 @@ struct osl_harmony_message {
     const char *recipient;    /* NULL: none */
     const char *channel;      /* NULL: none */
     const char *content_type; /* NULL: none; "<|constrain|>json" for calls */
-    const char *content;
+    const char *content;      /* any bytes; emitted as ordinary text */
     uint64_t content_bytes;
 };
+/* One whole message, as it stands (harmony.md 3.1). ARGUMENT for a role of another name, a tool
+ * without a name, and spaces or control characters in a header field. */
 OSL_MUST_USE enum osl_status osl_harmony_message(const struct osl_harmony_sink *sink,
                                                  const struct osl_harmony_message *message,
                                                  struct osl_error *error);
@@ -64,11 +76,31 @@ OSL_MUST_USE enum osl_status osl_harmony_message(const struct osl_harmony_sink *
 /* "<|start|>assistant". */
 OSL_MUST_USE enum osl_status osl_harmony_completion(const struct osl_harmony_sink *sink);
 
-/* A whole chat-completions-like request (harmony.md section 8; messages, tools, reasoning_effort,
- * model_identity, knowledge_cutoff, current_date, instructions), old analysis dropped by the
- * reference rule (section 7), then the completion suffix. */
+/* Which old chain of thought a request leaves out (harmony.md section 7). */
+enum osl_harmony_drop {
+    OSL_DROP_REFERENCE, /* before the first final, if the last assistant message is a final */
+    OSL_DROP_LAST_FINAL, /* before the last final: what the prose says */
+    OSL_DROP_NOTHING,
+};
+struct osl_harmony_options {
+    enum osl_harmony_drop drop;
+    bool training; /* no completion suffix; a final at the very end closes with <|return|> */
+};
+
+/* A whole chat-completions-like request (harmony.md section 8), then the completion suffix.
+ *   messages          content a string, an array of text parts, or null; reasoning_content or
+ *                     reasoning or thinking; tool_calls; tool_call_id, or name, of a tool.
+ *                     A message with channel, recipient or content_type is rendered as it stands.
+ *                     The name of a user is left out: it would not parse back.
+ *   instructions      the developer message; else the first system or developer message is.
+ *                     The others become developer messages where they stand.
+ *   tools             functions, and {"type": "browser"}, {"type": "python"}
+ *   reasoning_effort, model_identity, knowledge_cutoff, current_date
+ * Absent and null fields are left out of the text; other fields are ignored. options may be NULL.
+ * FORMAT names line and place; nothing was emitted then. */
 OSL_MUST_USE enum osl_status osl_harmony_request(const struct osl_harmony_sink *sink,
                                                  const char *json, uint64_t json_bytes,
+                                                 const struct osl_harmony_options *options,
                                                  struct osl_arena *arena, struct osl_error *error);
 
 /* ---- Streaming parser -------------------------------------------------------------------- */
