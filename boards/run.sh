@@ -28,7 +28,7 @@ done
 "$root/platform/posix/install.sh" build
 build=$root/build/release
 targets=ossicle
-[ $model_given = yes ] || targets="ossicle make_gguf"
+[ $model_given = yes ] || targets="$targets make_gguf"
 settings=
 # The tests want more packages; a first build for use leaves them out. tests/run.sh adds them.
 [ -f "$build/CMakeCache.txt" ] || settings=-DOSSICLE_TESTS=OFF
@@ -42,10 +42,11 @@ fi
 cache=${OSSICLE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/ossicle}
 mkdir -p "$cache" 2>/dev/null && [ -w "$cache" ] || cache=$build
 # The writer's own checksum is part of the name: a changed writer makes a new file.
-model=$cache/babble-$(cksum <"$build/tests/make_gguf" | cut -d' ' -f1).gguf
+model=$cache/babble-$(cksum <"$build/make_gguf" | cut -d' ' -f1).gguf
 if [ ! -f "$model" ]; then
-    say "making a small random model in $cache"
-    "$build/tests/make_gguf" --shape tiny --out "$model.part.$$" >&2
+    say "making a small random model in $cache (68 MB)"
+    rm -f "$cache"/babble-*
+    "$build/make_gguf" --preset small --out "$model.part.$$" >/dev/null
     mv -f "$model.part.$$" "$model"
 fi
 say "no model given: this one is small and random, so it babbles. For real answers use -m FILE"

@@ -90,8 +90,8 @@ fi
 
 apt() {
     # shellcheck disable=SC2086  # as_root is one word or none
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" \
-        </dev/null >&2
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 \
+        -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2
 }
 
 say "installing with ${as_root:+sudo }apt-get, without recommended extras: $missing"
