@@ -41,6 +41,11 @@ struct candidate {
 
 /* Best first. */
 static const struct candidate candidates[] = {
+#if defined(__aarch64__)
+    {&osl_kernels_i8mm, osl_cpu_has_i8mm},
+    {&osl_kernels_dotprod, osl_cpu_has_dotprod},
+    {&osl_kernels_neon, always},
+#endif
     {&osl_kernels_plain, always},
 };
 
