@@ -2,25 +2,18 @@
  * core Linux runs on. */
 #include "platform/platform.h"
 
-#include <sys/auxv.h>
-
 #include "neon.h"
 #include "tables.h"
 
-/* AT_HWCAP and AT_HWCAP2 bits. Source: Linux, Documentation/arm64/elf_hwcaps.rst. Named here
- * because older C libraries do not. */
-#define HWCAP_BIT_DOTPROD (1ul << 20)
-#define HWCAP2_BIT_I8MM (1ul << 13)
-
 bool osl_cpu_has_dotprod(void)
 {
-    return (getauxval(AT_HWCAP) & HWCAP_BIT_DOTPROD) != 0;
+    return (osl_cpu_features() & OSL_CPU_ARM_DOTPROD) != 0;
 }
 
 /* The table borrows its matvecs from dotprod, so both are asked for. */
 bool osl_cpu_has_i8mm(void)
 {
-    return osl_cpu_has_dotprod() && (getauxval(AT_HWCAP2) & HWCAP2_BIT_I8MM) != 0;
+    return osl_cpu_has_dotprod() && (osl_cpu_features() & OSL_CPU_ARM_I8MM) != 0;
 }
 
 #define E8M0_1(e) ((e) < 2u ? 0x00200000u << ((e)&1u) : (e) == 255u ? 0x7fc00000u : ((e)-1u) << 23)

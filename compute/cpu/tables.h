@@ -22,7 +22,7 @@ extern const struct osl_kernels osl_kernels_neon;
 extern const struct osl_kernels osl_kernels_dotprod;
 extern const struct osl_kernels osl_kernels_i8mm;
 
-/* As the kernel reports it; Advanced SIMD itself every AArch64 core has. */
+/* As the system reports it; Advanced SIMD itself every AArch64 core has. */
 bool osl_cpu_has_dotprod(void);
 bool osl_cpu_has_i8mm(void);
 #endif
