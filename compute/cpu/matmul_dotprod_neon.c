@@ -100,8 +100,8 @@ OSL_NEON_INLINE void panel_tokens(float *out, uint32_t out_stride, uint32_t rows
     }
 }
 
-static void multiply_tile(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
-                          uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
+static void dotprod_multiply_tile(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
+                                  uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
 {
     for (uint32_t r = 0; r < rows; r += PANEL_ROWS) {
         const int8_t *w = tile->q + (size_t)r * blocks * OSL_BLOCK_COLS;
@@ -116,6 +116,6 @@ static void multiply_tile(float *out, uint32_t out_stride, const struct osl_neon
 }
 
 OSL_NEON_DEFINE_MATMUL(osl_dotprod_matmul_mxfp4, OSL_DTYPE_MXFP4, PANEL_ROWS, pack_panel,
-                       multiply_tile)
+                       dotprod_multiply_tile)
 OSL_NEON_DEFINE_MATMUL(osl_dotprod_matmul_q8_0, OSL_DTYPE_Q8_0, PANEL_ROWS, pack_panel,
-                       multiply_tile)
+                       dotprod_multiply_tile)

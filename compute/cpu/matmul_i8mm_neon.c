@@ -125,8 +125,8 @@ OSL_NEON_INLINE void store_panel(float *out, uint32_t out_stride, uint32_t rows,
     }
 }
 
-static void multiply_tile(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
-                          uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
+static void i8mm_multiply_tile(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
+                               uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
 {
     int8_t *x = tile->tokens;
     float *x_scale = (float *)(void *)(x + (size_t)blocks * TOKENS_BLOCK_BYTES);
@@ -145,5 +145,6 @@ static void multiply_tile(float *out, uint32_t out_stride, const struct osl_neon
 }
 
 OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_mxfp4, OSL_DTYPE_MXFP4, PANEL_ROWS, pack_panel,
-                       multiply_tile)
-OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_q8_0, OSL_DTYPE_Q8_0, PANEL_ROWS, pack_panel, multiply_tile)
+                       i8mm_multiply_tile)
+OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_q8_0, OSL_DTYPE_Q8_0, PANEL_ROWS, pack_panel,
+                       i8mm_multiply_tile)

