@@ -14,7 +14,6 @@ set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 native=${1:-$root/build/release}
 build=$root/build/aarch64
-sysroot=/usr/aarch64-linux-gnu
 log=$build/aarch64.log
 say() { printf 'aarch64: %s\n' "$*" >&2; }
 skip() { say "SKIPPED: $*"; exit 77; }
@@ -27,25 +26,20 @@ for tool in aarch64-linux-gnu-gcc aarch64-linux-gnu-objdump cmake ninja pkg-conf
 done
 emulator=$(command -v qemu-aarch64-static || command -v qemu-aarch64) ||
     skip "no qemu-aarch64 here: apt-get install qemu-user-static"
-libraries='libcjson libutf8proc libedit cmocka'
-# shellcheck disable=SC2086  # names are words
-if ! PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig \
-    pkg-config --exists $libraries || [ ! -e /usr/lib/aarch64-linux-gnu/libmbedcrypto.so ]; then
-    skip "the arm64 libraries are missing: dpkg --add-architecture arm64, apt-get update," \
-        "apt-get install libcjson-dev:arm64 libutf8proc-dev:arm64 libmbedtls-dev:arm64" \
-        "libedit-dev:arm64 libcmocka-dev:arm64"
-fi
+sysroot=$("$root/tests/aarch64_sysroot.sh") || exit $?
 
 say "building in build/aarch64"
+# Libraries once found stay found: another folder of them wants another start.
+grep -qxF "OSL_ARM64_ROOT:PATH=$sysroot" "$build/CMakeCache.txt" 2>/dev/null || rm -rf "$build"
 mkdir -p "$build"
-cmake -S "$root" --preset aarch64 >"$log" 2>&1 ||
+cmake -S "$root" --preset aarch64 -DOSL_ARM64_ROOT="$sysroot" >"$log" 2>&1 ||
     { cat "$log" >&2; exit 1; }
 cmake --build "$build" >"$log" 2>&1 ||
     { tail -n 40 "$log" >&2; exit 1; }
 
 # A program that cannot score yet holds no kernels: then their test stands for it.
 program=$build/ossicle
-"$emulator" -L $sysroot "$program" score --help >/dev/null 2>&1 ||
+"$emulator" -L "$sysroot" "$program" score --help >/dev/null 2>&1 ||
     program=$build/tests/test_kernels_basic
 
 # Which functions of the program hold an instruction, one a line.
@@ -97,7 +91,7 @@ for dense in Q8_0 BF16; do
     "$(tool make_gguf)" --preset tiny --dense $dense --seed 12 --out "$model" >/dev/null
     "$(tool reference_score)" -m "$model" --ids "$folder/ids.json" --top 20 >"$folder/want.json"
     for cpu in max cortex-a76 cortex-a53; do
-        "$emulator" -cpu $cpu -L $sysroot "$build/ossicle" score -m "$model" --device cpu \
+        "$emulator" -cpu $cpu -L "$sysroot" "$build/ossicle" score -m "$model" --device cpu \
             --ids "$folder/ids.json" --top 256 --json >"$folder/got.json"
         "$root/tests/parity/gap.sh" "aarch64 $cpu, tiny $dense" "$folder/want.json" \
             "$folder/got.json" 0.08 >&2 || { say "FAILED: too far from the reference"; exit 1; }
