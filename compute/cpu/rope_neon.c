@@ -1,4 +1,5 @@
-/* Rotary position embedding, pairs half a head apart. Contract: compute/kernels.h. */
+/* Rotary position embedding, pairs half a head apart. Contract: compute/kernels.h. Products are
+ * rounded before they are added, as in the plain kernel: all tables give the same bits. */
 #include "neon.h"
 
 void osl_neon_rope(float *heads_data, uint32_t heads, uint32_t head_dim, const float *cos_row,
@@ -13,8 +14,8 @@ void osl_neon_rope(float *heads_data, uint32_t heads, uint32_t head_dim, const f
             float32x4_t b = vld1q_f32(second + i);
             float32x4_t c = vld1q_f32(cos_row + i);
             float32x4_t s = vld1q_f32(sin_row + i);
-            vst1q_f32(first + i, vfmsq_f32(vmulq_f32(a, c), b, s));
-            vst1q_f32(second + i, vfmaq_f32(vmulq_f32(b, c), a, s));
+            vst1q_f32(first + i, vsubq_f32(vmulq_f32(a, c), vmulq_f32(b, s)));
+            vst1q_f32(second + i, vaddq_f32(vmulq_f32(b, c), vmulq_f32(a, s)));
         }
     }
 }
