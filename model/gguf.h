@@ -12,10 +12,10 @@
 #define OSL_GGUF_TENSORS_MAX 1536
 #define OSL_GGUF_KEYS_MAX 256
 #define OSL_GGUF_RANK_MAX 4
-#define OSL_GGUF_NAME_MAX 63                  /* bytes of a tensor's name; ggml's own limit */
-#define OSL_GGUF_KEY_NAME_MAX 255             /* bytes of a key */
-#define OSL_GGUF_HEADER_BYTES_MAX (64u << 20) /* published ones have 13 MB, nearly all vocabulary  \
-                                               */
+#define OSL_GGUF_NAME_MAX 63      /* bytes of a tensor's name; ggml's own limit */
+#define OSL_GGUF_KEY_NAME_MAX 255 /* bytes of a key */
+/* Published headers have 13 MB, nearly all of it vocabulary. */
+#define OSL_GGUF_HEADER_BYTES_MAX (64u << 20)
 
 enum osl_gguf_type {
     OSL_GGUF_U8,

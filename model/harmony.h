@@ -105,56 +105,73 @@ OSL_MUST_USE enum osl_status osl_harmony_request(const struct osl_harmony_sink *
 
 /* ---- Streaming parser -------------------------------------------------------------------- */
 
-#define OSL_HARMONY_HEADER_BYTES 2048 /* about 256 tokens; beyond it the header is recovered */
+#define OSL_HARMONY_HEADER_BYTES 1024 /* about 256 tokens; a longer header is recovered */
 #define OSL_HARMONY_NAME_BYTES 160
-#define OSL_TOKEN_TEXT_MAX 1024 /* bytes of one token handed to feed */
+#define OSL_TOKEN_TEXT_MAX 1024 /* bytes handed to one feed */
 
+/* STRICT: harmony.md section 9, a malformed header is an error. TOLERANT: section 10, nothing is.
+ * In a tolerant stream that begins inside the assistant's header (a completion), a message of
+ * another role is the model speaking for others: it is discarded and the turn ends. */
 enum osl_parse_mode { OSL_PARSE_STRICT, OSL_PARSE_TOLERANT };
 enum osl_parse_state { OSL_PARSE_EXPECT_START, OSL_PARSE_HEADER, OSL_PARSE_CONTENT };
 
-/* What one token (or the end) did. Content is not kept by the parser: the deltas are it. */
+/* What one token (or the end) did, in this order, of one message. Content is not kept by the
+ * parser: the deltas are it. */
 enum osl_parse_event {
     OSL_PARSE_NOTHING = 0,
-    OSL_PARSE_BEGIN = 1,  /* bit: a header is complete; fields below are valid */
-    OSL_PARSE_DELTA = 2,  /* bit: delta[0..delta_bytes) is content */
-    OSL_PARSE_FINISH = 4, /* bit: the message is complete */
+    OSL_PARSE_BEGIN = 1,  /* bit: a header is complete; fields below are valid until the next */
+    OSL_PARSE_DELTA = 2,  /* bit: delta[0..delta_bytes) is content, whole characters */
+    OSL_PARSE_FINISH = 4, /* bit: the message is complete; terminator is valid */
     OSL_PARSE_ERROR = 8,  /* bit, strict only: error text below */
     OSL_PARSE_END_TURN = 16, /* bit: return, call, endoftext, or a rule of section 10 says stop */
 };
 
 struct osl_parser {
+    /* set after init, may stay NULL: names of known functions (with or without "functions."),
+     * which recovery compares recipients with. Stay the caller's. */
+    const char *const *tools;
+    uint32_t tool_count;
+    /* to read */
     enum osl_parse_mode mode;
     enum osl_parse_state state;
-    /* of the message being read; "" when absent */
+    /* of the message begun last; "" when absent */
     char role[OSL_HARMONY_NAME_BYTES];
     char name[OSL_HARMONY_NAME_BYTES]; /* tool name when role is "tool" */
     char channel[OSL_HARMONY_NAME_BYTES];
     char recipient[OSL_HARMONY_NAME_BYTES];
-    char content_type[OSL_HARMONY_NAME_BYTES];
+    char content_type[OSL_HARMONY_NAME_BYTES]; /* "<|constrain|>json", or the bare word */
+    bool is_call;          /* an assistant message with a recipient: a tool must run */
+    bool channel_is_guess; /* tolerant: the label was broken. channel says "analysis" (hide it) at
+                            * BEGIN, and at FINISH what the terminator says */
     enum osl_special terminator; /* of the last finished message; COUNT: end of stream */
     const char *delta;
     uint64_t delta_bytes;
     struct osl_error error;
     /* private */
-    char next_role[OSL_HARMONY_NAME_BYTES];
-    bool role_known;
-    char header[OSL_HARMONY_HEADER_BYTES];
+    char next_role[OSL_HARMONY_NAME_BYTES]; /* "": the header must say */
+    char header[OSL_HARMONY_HEADER_BYTES];  /* or, tolerant between messages, stray text */
     uint32_t header_bytes;
-    char out[OSL_HARMONY_HEADER_BYTES + OSL_TOKEN_TEXT_MAX * 4];
-    uint8_t pending[4];
+    bool header_is_bad; /* not valid UTF-8 */
+    bool is_completion, is_discarding, is_empty;
+    bool had_final, had_call;
+    uint32_t finished_count;
+    uint8_t pending[4]; /* of a character that has begun */
     uint32_t pending_bytes;
-    const char *const *tools; /* known function names, for recovery; may be NULL */
-    uint32_t tool_count;
+    char out[OSL_HARMONY_HEADER_BYTES + OSL_TOKEN_TEXT_MAX * 3 + 16];
 };
 
-/* next_role: NULL, or the role whose header the stream begins inside of. */
+/* next_role: NULL, or the role whose header the stream begins inside of. Fails nothing; a role
+ * of OSL_HARMONY_NAME_BYTES or more is our own bug. */
 void osl_parser_init(struct osl_parser *parser, enum osl_parse_mode mode, const char *next_role);
 
-/* Feeds one token: special (COUNT: an ordinary token, bytes are its text; reserved specials come
- * as ordinary text in strict mode and are dropped in tolerant mode by the caller). Returns
- * osl_parse_event bits. */
+/* Feeds one token: a special, or COUNT for an ordinary token with its bytes (at most
+ * OSL_TOKEN_TEXT_MAX, cut anywhere). bytes NULL: an id outside the vocabulary, one U+FFFD.
+ * Reserved specials are ordinary text in strict mode, and dropped by the caller in tolerant mode.
+ * Returns osl_parse_event bits. */
 uint32_t osl_parser_feed(struct osl_parser *parser, enum osl_special special, const char *bytes,
                          uint64_t byte_count);
+
+/* End of stream: what is open is finished. Strict: an error inside a header. */
 uint32_t osl_parser_end(struct osl_parser *parser);
 
 #endif

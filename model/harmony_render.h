@@ -10,6 +10,8 @@
  * if it is nested deeper than OSL_SCHEMA_DEPTH_MAX. */
 OSL_MUST_USE bool osl_schema_put(struct osl_writer_text *out, const cJSON *schema);
 
+#define OSL_TOOL_NAME_MAX (OSL_HARMONY_NAME_BYTES - 11) /* the parser's bound, "functions." aside */
+
 /* A request's "tools", checked. */
 struct osl_tools {
     const cJSON *list; /* NULL: none */
@@ -58,5 +60,8 @@ OSL_MUST_USE enum osl_status osl_message_emit(const struct osl_harmony_sink *sin
 
 /* Whether a name can stand in a header: not empty, no spaces or control characters. */
 bool osl_header_word(const char *word);
+
+/* Whether a node is a string that can be the name of a tool. */
+bool osl_is_tool_name(const cJSON *node);
 
 #endif

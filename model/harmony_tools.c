@@ -58,11 +58,11 @@ const cJSON *osl_tool_function(const cJSON *entry)
     return function != NULL ? function : entry; /* the flat form of the Responses API */
 }
 
-/* Whether a JSON string can be a header word; its NULs would end it early. */
-static bool is_name(const cJSON *node)
+bool osl_is_tool_name(const cJSON *node)
 {
-    struct osl_text name = osl_json_text(node);
-    return name.data != NULL && strlen(name.data) == name.bytes && osl_header_word(name.data);
+    struct osl_text name = osl_json_text(node); /* a NUL inside would end it early */
+    return name.data != NULL && strlen(name.data) == name.bytes &&
+           name.bytes <= OSL_TOOL_NAME_MAX && osl_header_word(name.data);
 }
 
 static enum osl_status read_function(const char *what, const cJSON *entry, uint32_t index,
@@ -70,10 +70,11 @@ static enum osl_status read_function(const char *what, const cJSON *entry, uint3
 {
     const cJSON *function = osl_tool_function(entry);
     const cJSON *description = osl_json_get_set(function, "description");
-    if (!is_name(osl_json_get(function, "name"))) {
+    if (!osl_is_tool_name(osl_json_get(function, "name"))) {
         return osl_fail(error, OSL_FORMAT,
-                        "%s: line %d: tools[%u].function.name must be a string without spaces",
-                        what, function->valueint, index);
+                        "%s: line %d: tools[%u].function.name must be a string of 1 to %d bytes "
+                        "without spaces",
+                        what, function->valueint, index, OSL_TOOL_NAME_MAX);
     }
     if (description != NULL && !cJSON_IsString(description)) {
         return osl_fail(error, OSL_FORMAT,

@@ -342,8 +342,9 @@ OSSICLE_MUST_USE enum ossicle_status ossicle_self_test(void (*line)(void *user, 
                                                                     bool pass),
                                                        void *user);
 
-/* Describes a model file's header, a line of text at a time (metadata, then tensors); json: one
- * JSON object in pieces. */
+/* Describes a model file's header: whether it runs here, metadata, tensors. piece gets a line of
+ * text at a time, newline included; json: one JSON object in pieces. Printable whatever the file
+ * holds. A file that cannot be read as a GGUF is an error; one that only does not run is not. */
 OSSICLE_MUST_USE enum ossicle_status ossicle_inspect(const char *path, bool json,
                                                      void (*piece)(void *user, const char *text),
                                                      void *user, struct ossicle_error *error);

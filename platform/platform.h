@@ -161,6 +161,18 @@ OSL_MUST_USE enum osl_status osl_memory_reserve(uint64_t bytes, bool touch, void
                                                 struct osl_error *error);
 void osl_memory_release(void *memory, uint64_t bytes);
 
+/* ---- Processor --------------------------------------------------------------------------- */
+
+/* Instructions that not every core of an architecture has and that, unlike x86's, only the
+ * system can be asked for. */
+enum osl_cpu_feature {
+    OSL_CPU_ARM_DOTPROD = 1u << 0, /* sdot */
+    OSL_CPU_ARM_I8MM = 1u << 1,    /* smmla */
+};
+
+/* The set (or of enum osl_cpu_feature) that every core of this machine has. */
+uint32_t osl_cpu_features(void);
+
 /* ---- Threads ----------------------------------------------------------------------------- */
 
 #define OSL_THREADS_MAX 256

@@ -2,6 +2,7 @@
 #ifndef OSL_HARMONY_RECORD_H
 #define OSL_HARMONY_RECORD_H
 
+#include <stdio.h>
 #include <string.h>
 
 #include "model/harmony.h"

@@ -178,7 +178,7 @@ static enum ossicle_status run(const struct osl_args *args)
     uint64_t bytes = 0;
     enum ossicle_status status = OSSICLE_OK;
     if (args->positional_count != 1) {
-        osl_complain("verify: which FILE? (see `ossicle verify --help`)");
+        osl_complain("which FILE? (see `ossicle verify --help`)");
         return OSSICLE_ARGUMENT;
     }
     const char *path = args->positionals[0];
@@ -189,12 +189,12 @@ static enum ossicle_status run(const struct osl_args *args)
         status = digest_of(path, &bytes, hex, &error);
     }
     if (status != OSSICLE_OK) {
-        osl_complain("verify: %s", error.text);
+        osl_complain("%s", error.text);
         return status;
     }
     report(args, path, bytes, hex, args->manifest != NULL ? expected : NULL);
     if (args->manifest != NULL && strcasecmp(expected, hex) != 0) {
-        osl_complain("verify: %s is not the file of the manifest: SHA-256 is %s, should be %s; "
+        osl_complain("%s is not the file of the manifest: SHA-256 is %s, should be %s; "
                      "fetch it again",
                      path, hex, expected);
         return OSSICLE_FORMAT;

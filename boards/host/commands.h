@@ -15,7 +15,16 @@ struct osl_command {
     enum ossicle_status (*run)(const struct osl_args *args);
 };
 
+extern const struct osl_command osl_cmd_run;
+extern const struct osl_command osl_cmd_chat;
+extern const struct osl_command osl_cmd_plan;
+extern const struct osl_command osl_cmd_score;
+extern const struct osl_command osl_cmd_tokenize;
+extern const struct osl_command osl_cmd_harmony;
+extern const struct osl_command osl_cmd_bench;
+extern const struct osl_command osl_cmd_inspect;
 extern const struct osl_command osl_cmd_verify;
+extern const struct osl_command osl_cmd_selftest;
 extern const struct osl_command osl_cmd_version;
 
 #endif

@@ -68,10 +68,11 @@ static enum ossicle_status run_command(const struct osl_command *command, int co
 {
     static struct osl_args args;
     struct ossicle_error error = {0};
+    osl_complain_as(command->name);
     enum ossicle_status status =
         osl_options_parse(command->bit, command->positionals_max, count, argv, &args, &error);
     if (status != OSSICLE_OK) {
-        osl_complain("%s: %s (see `ossicle %s --help`)", command->name, error.text, command->name);
+        osl_complain("%s (see `ossicle %s --help`)", error.text, command->name);
         return status;
     }
     if (args.help) {

@@ -16,6 +16,7 @@
 static char out_buffer[OUT_BUFFER_BYTES];
 static size_t out_used;
 static int out_errno;
+static const char *complaint_name;
 
 bool osl_write_all(int fd, const char *bytes, size_t count)
 {
@@ -33,8 +34,14 @@ bool osl_write_all(int fd, const char *bytes, size_t count)
     return true;
 }
 
+void osl_out_discard(void)
+{
+    out_used = 0;
+}
+
 void osl_out_flush(void)
 {
+    osl_progress_end(); /* a bar and the text may be on one terminal */
     if (out_used > 0 && out_errno == 0 && !osl_write_all(STDOUT_FILENO, out_buffer, out_used)) {
         out_errno = errno != 0 ? errno : EIO;
     }
@@ -132,12 +139,17 @@ enum ossicle_status osl_out_finish(enum ossicle_status status)
     return OSSICLE_IO;
 }
 
+void osl_complain_as(const char *name)
+{
+    complaint_name = name;
+}
+
 void osl_complain(const char *format, ...)
 {
     char text[COMPLAINT_BYTES];
     osl_progress_end();
-    osl_out_flush();
-    int used = snprintf(text, sizeof text, "ossicle: ");
+    int used = snprintf(text, sizeof text, "ossicle%s%s: ", complaint_name != NULL ? " " : "",
+                        complaint_name != NULL ? complaint_name : "");
     va_list args;
     va_start(args, format);
     int wanted = vsnprintf(text + used, sizeof text - (size_t)used - 1, format, args);

@@ -24,6 +24,8 @@ void osl_out_json(const char *text, size_t bytes);
 void osl_out_json_text(const char *text);
 
 void osl_out_flush(void);
+/* Forgets what is not written yet: half a result is worse than none. */
+void osl_out_discard(void);
 
 /* Flushes; IO with a line on stderr if any write to stdout failed, else status unchanged. */
 enum ossicle_status osl_out_finish(enum ossicle_status status);
@@ -31,8 +33,11 @@ enum ossicle_status osl_out_finish(enum ossicle_status status);
 /* Writes all of it to a file descriptor, repeating interrupted and short writes. */
 bool osl_write_all(int fd, const char *bytes, size_t count);
 
-/* One line on stderr: "ossicle: <text>\n". Any progress bar is wiped first. */
+/* One line on stderr: "ossicle NAME: <text>\n", NAME being the command's once it is known. Any
+ * progress bar is wiped first. */
 void osl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* name must stay valid; NULL: none. */
+void osl_complain_as(const char *name);
 
 /* Bytes as people read them: "12.1 GB", "3.0 MB", "17 B"; decimal units. */
 #define OSL_SIZE_TEXT_BYTES 24

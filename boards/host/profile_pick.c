@@ -118,7 +118,8 @@ static enum ossicle_status pick_by_name(const char *board, struct osl_profile *o
         strcpy(names[count], candidate.name);
         candidates[count] = names[count];
         size_t used = strlen(all);
-        snprintf(all + used, sizeof all - used, ", %s", names[count++]);
+        snprintf(all + used, sizeof all - used, ", %.63s", names[count]);
+        count++;
     }
     const char *near = osl_nearest(board, candidates, count);
     return osl_fault(error, OSSICLE_ARGUMENT,

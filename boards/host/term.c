@@ -139,6 +139,11 @@ void osl_signal_forget(void)
     signal_caught = 0;
 }
 
+bool osl_signal_is_interrupt(void)
+{
+    return signal_caught == SIGINT;
+}
+
 int osl_exit_code(enum ossicle_status status)
 {
     int number = signal_caught;

@@ -29,6 +29,7 @@ void osl_signals_engine(ossicle *engine, void (*cancel)(ossicle *engine));
 /* The first signal since the start or the last forget, 0 if none. */
 int osl_signal_caught(void);
 void osl_signal_forget(void);
+bool osl_signal_is_interrupt(void); /* it was SIGINT */
 
 /* Matches osl progress to ossicle_config.progress: false once a signal came. */
 bool osl_progress_callback(void *user, const char *stage, uint64_t done, uint64_t total);

@@ -41,6 +41,14 @@ struct candidate {
 
 /* Best first. */
 static const struct candidate candidates[] = {
+#if defined(__aarch64__)
+    {&osl_kernels_i8mm, osl_cpu_has_i8mm},
+    {&osl_kernels_dotprod, osl_cpu_has_dotprod},
+    {&osl_kernels_neon, always},
+#elif defined(__x86_64__)
+    {&osl_kernels_avx512vnni, osl_cpu_has_avx512vnni},
+    {&osl_kernels_avx2, osl_cpu_has_avx2},
+#endif
     {&osl_kernels_plain, always},
 };
 

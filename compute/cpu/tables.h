@@ -17,6 +17,16 @@ bool osl_cpu_has_avx2(void);
 bool osl_cpu_has_avx512vnni(void);
 #endif
 
+#if defined(__aarch64__)
+extern const struct osl_kernels osl_kernels_neon;
+extern const struct osl_kernels osl_kernels_dotprod;
+extern const struct osl_kernels osl_kernels_i8mm;
+
+/* As the system reports it; Advanced SIMD itself every AArch64 core has. */
+bool osl_cpu_has_dotprod(void);
+bool osl_cpu_has_i8mm(void);
+#endif
+
 osl_quantize_fn osl_plain_quantize;
 osl_rmsnorm_fn osl_plain_rmsnorm;
 osl_swiglu_fn osl_plain_swiglu;

@@ -1,0 +1,293 @@
+/* ossicle bench: prompt and generation speed, as llama-bench measures them.
+ *
+ * For each depth: every -p, then every -n, then every -pg. A test is run once untimed (a warm-up)
+ * and then -r times. What is in the context before (the depth) is read once, remembered by a mark
+ * and gone back to before each repetition, so only the test itself is timed. Generation is timed
+ * from its first token to its last: `generated` steps lie between. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench.h"
+#include "commands.h"
+#include "out.h"
+#include "term.h"
+
+#define BANDWIDTH_REPEATS 5
+#define CONTEXT_SPARE_TOKENS 2
+#define CONTEXT_LEAST_TOKENS 16
+#define TESTS_MAX (OSL_LIST_MAX * 3)
+#define LCG_FACTOR 6364136223846793005ull /* Knuth, MMIX */
+#define LCG_STEP 1442695040888963407ull
+
+struct bench {
+    struct osl_engine engine;
+    int32_t *ids; /* random tokens, as many as the longest test reads */
+    uint64_t ids_bytes;
+    uint32_t ids_count;
+    double bandwidth;
+    struct osl_bench_row row;
+};
+
+struct test {
+    uint32_t prompt, generated;
+};
+
+/* All tests of one depth, in llama-bench's order; 0 means none. */
+static uint32_t list_tests(const struct osl_args *args, struct test tests[TESTS_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < args->prompts.count; i++) {
+        tests[count] = (struct test){.prompt = args->prompts.values[i]};
+        count += args->prompts.values[i] > 0;
+    }
+    for (uint32_t i = 0; i < args->generations.count; i++) {
+        tests[count] = (struct test){.generated = args->generations.values[i]};
+        count += args->generations.values[i] > 0;
+    }
+    for (uint32_t i = 0; i + 1 < args->pairs.count; i += 2) {
+        tests[count] =
+            (struct test){.prompt = args->pairs.values[i], .generated = args->pairs.values[i + 1]};
+        count += tests[count].prompt > 0 || tests[count].generated > 0;
+    }
+    return count;
+}
+
+/* Begins raw generation and steps until the prompt is read; then ends it. */
+static enum ossicle_status read_only(ossicle *engine, uint64_t *end_ns_out)
+{
+    struct ossicle_sampling sampling;
+    struct ossicle_event event = {.kind = OSSICLE_EVENT_PREFILL};
+    ossicle_sampling_init(&sampling);
+    sampling.raw = true;
+    sampling.temperature = 0.0f;
+    sampling.max_tokens = 1;
+    enum ossicle_status status = ossicle_begin(engine, &sampling);
+    bool reading = true;
+    while (status == OSSICLE_OK && reading) {
+        status = ossicle_step(engine, &event);
+        reading = status == OSSICLE_OK && event.kind == OSSICLE_EVENT_PREFILL &&
+                  event.prefill_done < event.prefill_total;
+    }
+    *end_ns_out = osl_now_ns();
+    if (status == OSSICLE_OK && event.kind == OSSICLE_EVENT_PREFILL) {
+        ossicle_cancel(engine);
+    }
+    while (status == OSSICLE_OK && event.kind != OSSICLE_EVENT_DONE) {
+        status = event.kind == OSSICLE_EVENT_FAULT ? event.status : ossicle_step(engine, &event);
+    }
+    return status;
+}
+
+/* Generates `generated` tokens after the first; times from the start given, or if that is 0 from
+ * the first token. */
+static enum ossicle_status generate(ossicle *engine, uint32_t generated, uint64_t start_ns,
+                                    uint64_t *took_ns_out)
+{
+    struct ossicle_sampling sampling;
+    struct ossicle_event event;
+    uint32_t written = 0;
+    ossicle_sampling_init(&sampling);
+    sampling.raw = true;
+    sampling.temperature = 0.0f;
+    sampling.max_tokens = generated + 1;
+    enum ossicle_status status = ossicle_begin(engine, &sampling);
+    for (;;) {
+        status = status == OSSICLE_OK ? ossicle_step(engine, &event) : status;
+        if (status != OSSICLE_OK) {
+            return status;
+        }
+        if (event.kind == OSSICLE_EVENT_FAULT) {
+            return event.status;
+        }
+        if (event.kind == OSSICLE_EVENT_TEXT && event.token >= 0) {
+            written++;
+            start_ns = written == 1 && start_ns == 0 ? osl_now_ns() : start_ns;
+            *took_ns_out = osl_now_ns() - start_ns;
+        }
+        if (event.kind == OSSICLE_EVENT_DONE) {
+            return event.reason == OSSICLE_DONE_CANCELLED ? OSSICLE_ABORTED : OSSICLE_OK;
+        }
+    }
+}
+
+/* One repetition from the mark. */
+static enum ossicle_status run_once(struct bench *bench, const struct test *test, uint32_t mark,
+                                    uint64_t *took_ns_out)
+{
+    ossicle *engine = bench->engine.engine;
+    uint64_t end_ns = 0;
+    enum ossicle_status status = ossicle_rewind(engine, mark);
+    if (status == OSSICLE_OK) {
+        uint32_t count = test->prompt > 0 ? test->prompt : 1;
+        status = ossicle_say_tokens(engine, bench->ids, count);
+    }
+    if (status != OSSICLE_OK) {
+        return status;
+    }
+    uint64_t start_ns = osl_now_ns();
+    if (test->generated == 0) {
+        status = read_only(engine, &end_ns);
+        *took_ns_out = end_ns - start_ns;
+        return status;
+    }
+    return generate(engine, test->generated, test->prompt > 0 ? start_ns : 0, took_ns_out);
+}
+
+static enum ossicle_status run_test(struct bench *bench, const struct osl_args *args,
+                                    const struct test *test, uint32_t depth, uint32_t mark)
+{
+    struct osl_bench_row *row = &bench->row;
+    struct ossicle_stats stats;
+    time_t now = time(NULL);
+    struct tm calendar;
+    uint64_t took_ns = 0;
+    enum ossicle_status status = OSSICLE_OK;
+    memset(row, 0, sizeof *row);
+    row->prompt = test->prompt;
+    row->generated = test->generated;
+    row->depth = depth;
+    row->bandwidth = bench->bandwidth;
+    strftime(row->time, sizeof row->time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &calendar));
+    if (!args->no_warmup) {
+        struct test warm = {.prompt = test->prompt, .generated = test->generated > 0};
+        status = run_once(bench, &warm, mark, &took_ns);
+    }
+    for (uint32_t i = 0; status == OSSICLE_OK && i < args->repetitions; i++) {
+        osl_progress("measuring", i, args->repetitions);
+        status = run_once(bench, test, mark, &took_ns);
+        row->samples_ns[row->count++] = took_ns > 0 ? took_ns : 1;
+        if (osl_signal_caught() != 0) {
+            status = OSSICLE_ABORTED;
+        }
+    }
+    osl_progress_end();
+    ossicle_stats(bench->engine.engine, &stats);
+    row->weight_bytes = test->generated > 0 ? stats.weight_bytes_last_step : 0;
+    return status;
+}
+
+/* The context as it is before each test of a depth, and a mark to come back to. */
+static enum ossicle_status prepare_depth(struct bench *bench, uint32_t depth, uint32_t *mark_out)
+{
+    ossicle *engine = bench->engine.engine;
+    uint64_t end_ns;
+    enum ossicle_status status = ossicle_open(engine, NULL);
+    if (status == OSSICLE_OK && depth > 0) {
+        status = ossicle_say_tokens(engine, bench->ids, depth);
+        status = status == OSSICLE_OK ? read_only(engine, &end_ns) : status;
+    }
+    return status == OSSICLE_OK ? ossicle_mark(engine, mark_out) : status;
+}
+
+static enum ossicle_status run_all(struct bench *bench, const struct osl_args *args, int output)
+{
+    struct test tests[TESTS_MAX];
+    uint32_t test_count = list_tests(args, tests);
+    enum ossicle_status status = OSSICLE_OK;
+    bool first = true;
+    osl_bench_print_begin(output);
+    for (uint32_t d = 0; status == OSSICLE_OK && d < args->depths.count; d++) {
+        uint32_t mark = 0;
+        status = prepare_depth(bench, args->depths.values[d], &mark);
+        for (uint32_t i = 0; status == OSSICLE_OK && i < test_count; i++) {
+            status = run_test(bench, args, &tests[i], args->depths.values[d], mark);
+            if (status == OSSICLE_OK) {
+                osl_bench_print_row(output, &bench->engine, &bench->row, first);
+                first = false;
+            }
+        }
+    }
+    if (status != OSSICLE_OK && osl_signal_caught() == 0) {
+        osl_engine_complain(&bench->engine, status);
+    }
+    osl_bench_print_end(output, &bench->engine, bench->bandwidth);
+    return status;
+}
+
+static uint32_t largest(const struct osl_list *list)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < list->count; i++) {
+        most = list->values[i] > most ? list->values[i] : most;
+    }
+    return most;
+}
+
+/* Context for the deepest and longest test, unless --context says. */
+static uint32_t context_needed(const struct osl_args *args)
+{
+    struct test tests[TESTS_MAX];
+    uint32_t test_count = list_tests(args, tests);
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < test_count; i++) {
+        uint64_t tokens = (uint64_t)tests[i].prompt + tests[i].generated;
+        most = tokens > most ? tokens : most;
+    }
+    most += largest(&args->depths) + CONTEXT_SPARE_TOKENS;
+    most = most < CONTEXT_LEAST_TOKENS ? CONTEXT_LEAST_TOKENS : most;
+    return most > UINT32_MAX ? UINT32_MAX : (uint32_t)most;
+}
+
+static bool make_ids(struct bench *bench, uint32_t count)
+{
+    struct ossicle_stats stats;
+    uint64_t state = LCG_STEP;
+    ossicle_stats(bench->engine.engine, &stats);
+    bench->ids_count = count;
+    bench->ids_bytes = (uint64_t)count * sizeof(int32_t);
+    bench->ids = osl_pages(bench->ids_bytes);
+    for (uint32_t i = 0; bench->ids != NULL && i < count; i++) {
+        state = state * LCG_FACTOR + LCG_STEP;
+        bench->ids[i] = (int32_t)((state >> 33) % stats.vocab_tokens);
+    }
+    return bench->ids != NULL;
+}
+
+static enum ossicle_status run(const struct osl_args *args)
+{
+    static struct bench bench;
+    struct test tests[TESTS_MAX];
+    int output = args->json ? OSL_OUTPUT_JSON : args->output > OSL_OUTPUT_CSV ? 0 : args->output;
+    if (list_tests(args, tests) == 0) {
+        osl_complain("nothing to measure: give -p, -n or -pg a number above 0");
+        return OSSICLE_ARGUMENT;
+    }
+    enum ossicle_status status = osl_engine_configure(args, &bench.engine);
+    if (status != OSSICLE_OK) {
+        return status;
+    }
+    if (args->context == 0) {
+        bench.engine.config.context_tokens = context_needed(args);
+    }
+    bench.engine.config.marks = 2;
+    status = osl_engine_start(&bench.engine);
+    if (status != OSSICLE_OK) {
+        return status;
+    }
+    if (!make_ids(&bench, context_needed(args))) {
+        osl_complain("no memory for the random tokens");
+        status = OSSICLE_MEMORY;
+    } else {
+        bench.bandwidth = ossicle_bandwidth(bench.engine.engine, BANDWIDTH_REPEATS);
+        status = run_all(&bench, args, output);
+    }
+    osl_pages_free(bench.ids, bench.ids_bytes);
+    osl_engine_stop(&bench.engine);
+    return status;
+}
+
+const struct osl_command osl_cmd_bench = {
+    .name = "bench",
+    .bit = OSL_CMD_BENCH,
+    .usage = "bench -m FILE [-p 512] [-n 128] [-pg P,N] [-d 0] [-r 5] [-o table|json|csv]",
+    .summary = "prompt and generation speed in llama-bench's shape, and bandwidth reached",
+    .help =
+        "Runs every -p, -n and -pg at every depth -d, each once to warm up and -r times timed, "
+        "and\n"
+        "prints tokens per second as llama-bench does (its table, its keys in JSON and CSV), with\n"
+        "the memory's read bandwidth measured in the same run and the share of it that reading "
+        "the\n"
+        "weights reached while generating. Numbers may be lists: 512,1024 or 128-512*2.\n",
+    .run = run,
+};

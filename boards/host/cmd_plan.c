@@ -1,0 +1,85 @@
+/* ossicle plan: every byte, before anything is taken. */
+#include "commands.h"
+#include "engine.h"
+#include "out.h"
+
+static void print_json(const struct osl_engine *engine)
+{
+    const struct ossicle_plan *plan = &engine->plan;
+    osl_out_text("{\"model\": ");
+    osl_out_json_text(plan->model_name);
+    osl_out_text(", \"board\": ");
+    osl_out_json_text(engine->profile.name);
+    osl_out_format(", \"device\": \"cpu\", \"context\": %u, \"prefill\": %u, \"threads\": %u, "
+                   "\"kv\": \"%s\", \"weights\": \"%s\", \"regions\": [",
+                   plan->context_tokens, plan->prefill_tokens, plan->threads, plan->kv,
+                   plan->weights);
+    for (uint32_t i = 0; i < plan->region_count; i++) {
+        const struct ossicle_region *region = &plan->regions[i];
+        osl_out_text(i > 0 ? ", {\"name\": " : "{\"name\": ");
+        osl_out_json_text(region->name);
+        osl_out_text(", \"where\": ");
+        osl_out_json_text(region->where);
+        osl_out_format(", \"bytes\": %llu}", (unsigned long long)region->bytes);
+    }
+    osl_out_format("], \"total_bytes\": %llu, \"memory_bytes\": %llu, \"budget_bytes\": %llu, "
+                   "\"fits\": %s, \"verdict\": ",
+                   (unsigned long long)plan->total_bytes, (unsigned long long)plan->memory_bytes,
+                   (unsigned long long)plan->budget_bytes, plan->fits ? "true" : "false");
+    osl_out_json_text(plan->verdict);
+    osl_out_text("}\n");
+}
+
+static void print_table(const struct osl_engine *engine)
+{
+    const struct ossicle_plan *plan = &engine->plan;
+    char size[OSL_SIZE_TEXT_BYTES];
+    osl_out_format("%s on %s%s: context %u, prefill %u, %u threads, cache %s, weights %s\n\n",
+                   plan->model_name, engine->profile.name,
+                   engine->profile_picked ? " (picked by auto)" : "", plan->context_tokens,
+                   plan->prefill_tokens, plan->threads, plan->kv, plan->weights);
+    osl_out_format("%-28s %-8s %16s\n", "region", "where", "bytes");
+    for (uint32_t i = 0; i < plan->region_count; i++) {
+        const struct ossicle_region *region = &plan->regions[i];
+        osl_out_format("%-28s %-8s %16llu  %10s\n", region->name, region->where,
+                       (unsigned long long)region->bytes, osl_size_text(region->bytes, size));
+    }
+    osl_out_format("%-28s %-8s %16llu  %10s\n", "total", "", (unsigned long long)plan->total_bytes,
+                   osl_size_text(plan->total_bytes, size));
+    osl_out_format("%-28s %-8s %16llu  %10s\n\n%s\n", "budget", "",
+                   (unsigned long long)plan->budget_bytes, osl_size_text(plan->budget_bytes, size),
+                   plan->verdict);
+}
+
+static enum ossicle_status run(const struct osl_args *args)
+{
+    static struct osl_engine engine;
+    struct ossicle_error error = {0};
+    enum ossicle_status status = osl_engine_configure(args, &engine);
+    if (status != OSSICLE_OK) {
+        return status;
+    }
+    status = ossicle_plan(&engine.config, &engine.plan, &error);
+    if (status != OSSICLE_OK) {
+        osl_complain("%s", error.text);
+        return status;
+    }
+    if (args->json) {
+        print_json(&engine);
+    } else {
+        print_table(&engine);
+    }
+    return engine.plan.fits ? OSSICLE_OK : OSSICLE_MEMORY;
+}
+
+const struct osl_command osl_cmd_plan = {
+    .name = "plan",
+    .bit = OSL_CMD_PLAN,
+    .usage = "plan -m FILE [options]",
+    .summary = "the memory a model takes, region by region, and whether it fits",
+    .help =
+        "Reads the file's header alone. Prints each region of memory, the total, the budget it is\n"
+        "compared with and the verdict. Exit code 6 if it does not fit. --json has regions\n"
+        "[{name, where, bytes}], total_bytes, memory_bytes, budget_bytes, fits, verdict.\n",
+    .run = run,
+};

@@ -1,0 +1,161 @@
+/* From options to a running engine. */
+#include "engine.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "out.h"
+#include "term.h"
+
+#define HUGE_PAGE_BYTES (2u << 20)
+#define TOKENIZER_CONTEXT_TOKENS 64
+#define TOKENIZER_PREFILL_TOKENS 16
+
+static void log_line(void *user, enum ossicle_log_level level, const char *line)
+{
+    const bool *verbose = user;
+    if (level >= OSSICLE_LOG_WARN || *verbose) {
+        osl_complain("%s", line);
+    }
+}
+
+static enum ossicle_status choose_profile(const struct osl_args *args, struct osl_engine *engine,
+                                          struct ossicle_error *error)
+{
+    struct osl_machine machine;
+    osl_machine_read("", &machine);
+    engine->profile_picked = args->board == NULL || strcmp(args->board, "auto") == 0;
+    return osl_profile_choose(args->board, &machine, &engine->profile, error);
+}
+
+static void fill_config(const struct osl_args *args, struct osl_engine *engine)
+{
+    static const enum ossicle_weights weights[] = {OSSICLE_WEIGHTS_AUTO, OSSICLE_WEIGHTS_MAPPED,
+                                                   OSSICLE_WEIGHTS_RESIDENT};
+    static const enum ossicle_kv kv[] = {OSSICLE_KV_F16, OSSICLE_KV_Q8};
+    static bool verbose;
+    const struct osl_profile *profile = &engine->profile;
+    struct ossicle_config *config = &engine->config;
+    verbose = args->verbose;
+    ossicle_config_init(config);
+    config->model_path = args->model;
+    config->context_tokens = args->context > 0 ? args->context : profile->context;
+    config->prefill_tokens = args->prefill;
+    config->threads = osl_option_given(args, "--threads") ? args->threads : profile->threads;
+    config->device =
+        args->device == OSL_DEVICE_CHOICE_CPU ? OSSICLE_DEVICE_CPU : OSSICLE_DEVICE_AUTO;
+    config->kv = osl_option_given(args, "--kv") ? kv[args->kv] : profile->kv;
+    config->weights =
+        osl_option_given(args, "--weights") ? weights[args->weights] : profile->weights;
+    config->cpu_level = args->cpu_level;
+    config->budget_bytes = args->budget_bytes > 0 ? args->budget_bytes : profile->budget_bytes;
+    config->log = log_line;
+    config->progress = osl_progress_callback;
+    config->user = &verbose;
+}
+
+enum ossicle_status osl_engine_configure(const struct osl_args *args, struct osl_engine *engine)
+{
+    struct ossicle_error error = {0};
+    memset(engine, 0, sizeof *engine);
+    if (args->model == NULL) {
+        osl_complain("no model given: -m FILE, a gpt-oss model as GGUF (such as "
+                     "gpt-oss-20b-mxfp4.gguf). A small random one: make_gguf in the build "
+                     "folder writes it, boards/run.sh does so by itself");
+        return OSSICLE_ARGUMENT;
+    }
+    if (args->device == OSL_DEVICE_CHOICE_VULKAN) {
+        osl_complain("--device vulkan: this build has no Vulkan backend yet; use --device cpu");
+        return OSSICLE_UNSUPPORTED;
+    }
+    enum ossicle_status status = choose_profile(args, engine, &error);
+    if (status != OSSICLE_OK) {
+        osl_complain("%s", error.text);
+        return status;
+    }
+    fill_config(args, engine);
+    return OSSICLE_OK;
+}
+
+/* One block for the engine's whole life, on a 2 MiB boundary so that huge pages fit. */
+static bool reserve(struct osl_engine *engine)
+{
+    engine->memory_bytes = engine->plan.memory_bytes;
+    engine->reserved_bytes = engine->memory_bytes + HUGE_PAGE_BYTES;
+    unsigned char *base = osl_pages(engine->reserved_bytes);
+    if (base == NULL) {
+        return false;
+    }
+    uintptr_t over = (uintptr_t)base % HUGE_PAGE_BYTES;
+    size_t head = over > 0 ? HUGE_PAGE_BYTES - over : 0;
+    if (head > 0) {
+        munmap(base, head);
+    }
+    engine->memory = base + head;
+    engine->reserved_bytes -= head;
+    /* A hint: without huge pages it is slower, not wrong. */
+    (void)madvise(engine->memory, (size_t)engine->reserved_bytes, MADV_HUGEPAGE);
+    return true;
+}
+
+enum ossicle_status osl_engine_start(struct osl_engine *engine)
+{
+    struct ossicle_error error = {0};
+    enum ossicle_status status = ossicle_plan(&engine->config, &engine->plan, &error);
+    if (status != OSSICLE_OK) {
+        osl_complain("%s", error.text);
+        return status;
+    }
+    if (!engine->plan.fits) {
+        osl_complain("%s (board %s; `ossicle plan` shows the table)", engine->plan.verdict,
+                     engine->profile.name);
+        return OSSICLE_MEMORY;
+    }
+    if (!reserve(engine)) {
+        char text[OSL_SIZE_TEXT_BYTES];
+        osl_complain("the system has no %s of memory to give",
+                     osl_size_text(engine->plan.memory_bytes, text));
+        return OSSICLE_MEMORY;
+    }
+    status = ossicle_boot(&engine->config, engine->memory, engine->memory_bytes, &engine->engine,
+                          &error);
+    osl_progress_end();
+    if (status != OSSICLE_OK) {
+        osl_complain("%s", error.text);
+        osl_engine_stop(engine);
+        return status;
+    }
+    osl_signals_engine(engine->engine, ossicle_cancel);
+    return OSSICLE_OK;
+}
+
+void osl_engine_stop(struct osl_engine *engine)
+{
+    osl_signals_engine(NULL, NULL);
+    ossicle_halt(engine->engine);
+    engine->engine = NULL;
+    osl_pages_free(engine->memory, engine->reserved_bytes);
+    engine->memory = NULL;
+}
+
+enum ossicle_status osl_engine_start_tokenizer(const struct osl_args *args,
+                                               struct osl_engine *engine)
+{
+    enum ossicle_status status = osl_engine_configure(args, engine);
+    if (status != OSSICLE_OK) {
+        return status;
+    }
+    engine->config.context_tokens = TOKENIZER_CONTEXT_TOKENS;
+    engine->config.prefill_tokens = TOKENIZER_PREFILL_TOKENS;
+    engine->config.threads = 1;
+    engine->config.marks = 1;
+    engine->config.weights = OSSICLE_WEIGHTS_MAPPED;
+    return osl_engine_start(engine);
+}
+
+enum ossicle_status osl_engine_complain(const struct osl_engine *engine, enum ossicle_status status)
+{
+    const char *text = ossicle_error_text(engine->engine);
+    osl_complain("%s", text[0] != '\0' ? text : ossicle_status_text(status));
+    return status;
+}

@@ -1,0 +1,8 @@
+/* Attention: see attend_vec.h. */
+#include "vec_avx2.h"
+
+#include "x86_tables.h"
+
+#define VEC_FN(stem) osl_avx2_##stem
+#define ATTEND_ROWS 4 /* 8 sums of 16 registers */
+#include "attend_vec.h"

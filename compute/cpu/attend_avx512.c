@@ -1,0 +1,8 @@
+/* Attention: see attend_vec.h. */
+#include "vec_avx512.h"
+
+#include "x86_tables.h"
+
+#define VEC_FN(stem) osl_avx512_##stem
+#define ATTEND_ROWS 8 /* 16 sums of 32 registers */
+#include "attend_vec.h"

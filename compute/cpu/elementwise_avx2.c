@@ -1,0 +1,7 @@
+/* quantize, rmsnorm, swiglu, rope and kv_store: see elementwise_vec.h. */
+#include "vec_avx2.h"
+
+#include "x86_tables.h"
+
+#define VEC_FN(stem) osl_avx2_##stem
+#include "elementwise_vec.h"

@@ -1,0 +1,121 @@
+/* Matrix times many tokens for quantised weights, with sdot by lane (ARMv8.2 dot product).
+ * Contract: compute/kernels.h.
+ *
+ * A tile of 32 rows is unpacked once into panels of eight rows, in which a 16-byte vector holds
+ * four columns of four rows, the operand of sdot; four columns of a token are its lane. Eight rows
+ * times four tokens stay in registers. Every result adds its blocks in rising order, whatever tile
+ * it is in, so no split of rows or tokens changes a bit (and i8mm gives the same bits). */
+#include "matmul_neon.h"
+
+#define PANEL_ROWS 8
+#define PANEL_BLOCK_BYTES                                                                          \
+    (PANEL_ROWS * OSL_BLOCK_COLS) /* [2][8 column groups][4 rows][4 columns] */
+#define TILE_TOKENS OSL_NEON_TILE_TOKENS
+_Static_assert(OSL_MATMUL_TILE_ROWS % PANEL_ROWS == 0, "a tile is whole panels");
+
+OSL_NEON_INLINE void pack_panel(enum osl_dtype dtype, const struct osl_neon_tile *tile,
+                                uint32_t tile_row, const uint8_t *row, uint64_t row_bytes,
+                                uint32_t rows, uint32_t blocks)
+{
+    int8_t *q = tile->q + (size_t)tile_row * blocks * OSL_BLOCK_COLS;
+    float *scale = tile->scale + (size_t)tile_row * blocks; /* [block][PANEL_ROWS] */
+    const uint8_t *source[PANEL_ROWS];
+    osl_neon_rows_at(source, PANEL_ROWS, row, row_bytes, rows);
+    for (uint32_t b = 0; b < blocks; b++, q += PANEL_BLOCK_BYTES, scale += PANEL_ROWS) {
+        for (uint32_t half = 0; half < 2; half++) {
+            int32x4x4_t low;
+            int32x4x4_t high;
+            for (uint32_t r = 0; r < 4; r++) {
+                const uint8_t *data =
+                    source[4 * half + r] + (size_t)b * osl_neon_block_bytes(dtype);
+                struct osl_neon_block block = osl_neon_load_block(dtype, data);
+                low.val[r] = vreinterpretq_s32_s8(block.low);
+                high.val[r] = vreinterpretq_s32_s8(block.high);
+                scale[4 * half + r] = block.scale;
+            }
+            vst4q_s32((int32_t *)(void *)(q + 128 * half), low); /* transposes 4 x 4 words */
+            vst4q_s32((int32_t *)(void *)(q + 128 * half + 64), high);
+        }
+    }
+}
+
+/* sum[t] += four columns of eight rows times those of token t. */
+#define ADD_LANE(lane)                                                                             \
+    do {                                                                                           \
+        int8x16_t w0 = vld1q_s8(w + 16 * (lane));                                                  \
+        int8x16_t w1 = vld1q_s8(w + 128 + 16 * (lane));                                            \
+        for (uint32_t t = 0; t < tokens; t++) {                                                    \
+            sum[t][0] = vdotq_laneq_s32(sum[t][0], w0, x16[t], lane);                              \
+            sum[t][1] = vdotq_laneq_s32(sum[t][1], w1, x16[t], lane);                              \
+        }                                                                                          \
+    } while (0)
+
+/* acc[t] = panel times token t; tokens is a constant 1..4 where this is inlined. */
+OSL_NEON_INLINE void multiply_panel(float32x4_t acc[TILE_TOKENS][2], const int8_t *w,
+                                    const float *w_scale, const struct osl_neon_tokens *at,
+                                    uint32_t tokens, uint32_t blocks)
+{
+    for (uint32_t t = 0; t < tokens; t++) {
+        acc[t][0] = acc[t][1] = vdupq_n_f32(0.0f);
+    }
+    for (uint32_t b = 0; b < blocks; b++, w_scale += PANEL_ROWS) {
+        int32x4_t sum[TILE_TOKENS][2];
+        int8x16_t x16[TILE_TOKENS];
+        for (uint32_t t = 0; t < tokens; t++) {
+            sum[t][0] = sum[t][1] = vdupq_n_s32(0);
+        }
+        for (uint32_t half = 0; half < 2; half++) {
+            for (uint32_t t = 0; t < tokens; t++) {
+                x16[t] = vld1q_s8(at->q[t] + (size_t)b * OSL_BLOCK_COLS + 16 * half);
+            }
+            ADD_LANE(0);
+            ADD_LANE(1);
+            ADD_LANE(2);
+            ADD_LANE(3);
+            w += 64;
+        }
+        w += PANEL_BLOCK_BYTES - 128;
+        float32x4_t scale[2] = {vld1q_f32(w_scale), vld1q_f32(w_scale + 4)};
+        for (uint32_t t = 0; t < tokens; t++) {
+            for (uint32_t i = 0; i < 2; i++) {
+                float32x4_t factor = vmulq_n_f32(scale[i], at->scale[t][b]);
+                acc[t][i] = vfmaq_f32(acc[t][i], vcvtq_f32_s32(sum[t][i]), factor);
+            }
+        }
+    }
+}
+
+OSL_NEON_INLINE void panel_tokens(float *out, uint32_t out_stride, uint32_t rows, const int8_t *w,
+                                  const float *w_scale, const struct osl_neon_tokens *at,
+                                  uint32_t tokens, uint32_t blocks)
+{
+    float32x4_t acc[TILE_TOKENS][2];
+    multiply_panel(acc, w, w_scale, at, tokens, blocks);
+    for (uint32_t t = 0; t < tokens; t++) {
+        float *row = out + (size_t)t * out_stride;
+        osl_neon_store_some(row, acc[t][0], rows);
+        if (rows > 4) {
+            osl_neon_store_some(row + 4, acc[t][1], rows - 4);
+        }
+    }
+}
+
+static void dotprod_multiply_tile(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
+                                  uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
+{
+    for (uint32_t r = 0; r < rows; r += PANEL_ROWS) {
+        const int8_t *w = tile->q + (size_t)r * blocks * OSL_BLOCK_COLS;
+        const float *scale = tile->scale + (size_t)r * blocks;
+        switch (at->count) {
+        case 1: panel_tokens(out + r, out_stride, rows - r, w, scale, at, 1, blocks); break;
+        case 2: panel_tokens(out + r, out_stride, rows - r, w, scale, at, 2, blocks); break;
+        case 3: panel_tokens(out + r, out_stride, rows - r, w, scale, at, 3, blocks); break;
+        default: panel_tokens(out + r, out_stride, rows - r, w, scale, at, 4, blocks); break;
+        }
+    }
+}
+
+OSL_NEON_DEFINE_MATMUL(osl_dotprod_matmul_mxfp4, OSL_DTYPE_MXFP4, PANEL_ROWS, pack_panel,
+                       dotprod_multiply_tile)
+OSL_NEON_DEFINE_MATMUL(osl_dotprod_matmul_q8_0, OSL_DTYPE_Q8_0, PANEL_ROWS, pack_panel,
+                       dotprod_multiply_tile)

@@ -1,0 +1,7 @@
+/* matvec and matmul for F32, F16 and BF16 weights: see matmul_float_vec.h. */
+#include "vec_avx512.h"
+
+#include "x86_tables.h"
+
+#define VEC_FN(stem) osl_avx512_##stem
+#include "matmul_float_vec.h"

@@ -1,0 +1,150 @@
+/* Matrix times many tokens for quantised weights, with smmla (ARMv8.6 int8 matrix multiply).
+ * Contract: compute/kernels.h.
+ *
+ * smmla multiplies eight columns of two rows with eight columns of two tokens. Panels hold eight
+ * rows as four pairs, four tokens are packed as two pairs once for all panels of a tile; 4 x 2
+ * tiles of 2 x 2 results stay in registers. The block sums are exact and scaled and added as
+ * matmul_dotprod_neon.c does, so both give the same bits. */
+#include "matmul_neon.h"
+
+#define PANEL_ROWS 8
+#define ROW_PAIRS (PANEL_ROWS / 2)
+#define PANEL_BLOCK_BYTES (PANEL_ROWS * OSL_BLOCK_COLS) /* [4 column groups][4 pairs][2][8] */
+#define PANEL_BLOCK_SCALES (PANEL_ROWS * 2)             /* [4 pairs]: a a b b */
+#define TILE_TOKENS OSL_NEON_TILE_TOKENS
+#define TOKEN_PAIRS (TILE_TOKENS / 2)
+#define TOKENS_BLOCK_BYTES (TILE_TOKENS * OSL_BLOCK_COLS) /* [4 column groups][2 pairs][2][8] */
+#define TOKENS_BLOCK_SCALES (TILE_TOKENS * 2)             /* [2 pairs]: a b a b */
+_Static_assert(OSL_MATMUL_TILE_ROWS % PANEL_ROWS == 0, "a tile is whole panels");
+
+/* Two rows of 16 columns into two operands, eight columns each, `stride` bytes apart. */
+OSL_NEON_INLINE void pack_pair(int8_t *out, size_t stride, int8x16_t a, int8x16_t b)
+{
+    int64x2_t wide_a = vreinterpretq_s64_s8(a);
+    int64x2_t wide_b = vreinterpretq_s64_s8(b);
+    vst1q_s8(out, vreinterpretq_s8_s64(vzip1q_s64(wide_a, wide_b)));
+    vst1q_s8(out + stride, vreinterpretq_s8_s64(vzip2q_s64(wide_a, wide_b)));
+}
+
+OSL_NEON_INLINE void pack_panel(enum osl_dtype dtype, const struct osl_neon_tile *tile,
+                                uint32_t tile_row, const uint8_t *row, uint64_t row_bytes,
+                                uint32_t rows, uint32_t blocks)
+{
+    int8_t *q = tile->q + (size_t)tile_row * blocks * OSL_BLOCK_COLS;
+    float *scale = tile->scale + (size_t)tile_row * 2 * blocks;
+    const uint8_t *source[PANEL_ROWS];
+    osl_neon_rows_at(source, PANEL_ROWS, row, row_bytes, rows);
+    for (uint32_t b = 0; b < blocks; b++, q += PANEL_BLOCK_BYTES, scale += PANEL_BLOCK_SCALES) {
+        size_t offset = (size_t)b * osl_neon_block_bytes(dtype);
+        for (uint32_t pair = 0; pair < ROW_PAIRS; pair++) {
+            struct osl_neon_block even = osl_neon_load_block(dtype, source[2 * pair] + offset);
+            struct osl_neon_block odd = osl_neon_load_block(dtype, source[2 * pair + 1] + offset);
+            int8_t *out = q + pair * 16;
+            pack_pair(out, ROW_PAIRS * 16, even.low, odd.low);
+            pack_pair(out + 2 * ROW_PAIRS * 16, ROW_PAIRS * 16, even.high, odd.high);
+            vst1q_f32(scale + 4 * pair,
+                      vcombine_f32(vdup_n_f32(even.scale), vdup_n_f32(odd.scale)));
+        }
+    }
+}
+
+/* Four tokens, then their scales behind them. */
+static void pack_tokens(int8_t *q, float *scale, const struct osl_neon_tokens *at, uint32_t blocks)
+{
+    for (uint32_t b = 0; b < blocks; b++, q += TOKENS_BLOCK_BYTES, scale += TOKENS_BLOCK_SCALES) {
+        for (uint32_t pair = 0; pair < TOKEN_PAIRS; pair++) {
+            const int8_t *even = at->q[2 * pair] + (size_t)b * OSL_BLOCK_COLS;
+            const int8_t *odd = at->q[2 * pair + 1] + (size_t)b * OSL_BLOCK_COLS;
+            for (uint32_t half = 0; half < 2; half++) {
+                pack_pair(q + pair * 16 + half * 2 * TOKEN_PAIRS * 16, TOKEN_PAIRS * 16,
+                          vld1q_s8(even + 16 * half), vld1q_s8(odd + 16 * half));
+            }
+            scale[4 * pair] = scale[4 * pair + 2] = at->scale[2 * pair][b];
+            scale[4 * pair + 1] = scale[4 * pair + 3] = at->scale[2 * pair + 1][b];
+        }
+    }
+}
+
+/* acc[pair of rows][pair of tokens] = {row a token a, a b, b a, b b}; pairs is a constant. */
+OSL_NEON_INLINE void multiply_panel(float32x4_t acc[ROW_PAIRS][TOKEN_PAIRS], const int8_t *w,
+                                    const float *w_scale, const int8_t *x, const float *x_scale,
+                                    uint32_t pairs, uint32_t blocks)
+{
+    for (uint32_t r = 0; r < ROW_PAIRS; r++) {
+        for (uint32_t t = 0; t < pairs; t++) {
+            acc[r][t] = vdupq_n_f32(0.0f);
+        }
+    }
+    for (uint32_t b = 0; b < blocks; b++) {
+        int32x4_t sum[ROW_PAIRS][TOKEN_PAIRS];
+        for (uint32_t r = 0; r < ROW_PAIRS; r++) {
+            for (uint32_t t = 0; t < pairs; t++) {
+                sum[r][t] = vdupq_n_s32(0);
+            }
+        }
+        for (uint32_t group = 0; group < OSL_BLOCK_COLS / 8; group++) {
+            int8x16_t x_pair[TOKEN_PAIRS];
+            for (uint32_t t = 0; t < pairs; t++) {
+                x_pair[t] = vld1q_s8(x + t * 16);
+            }
+            for (uint32_t r = 0; r < ROW_PAIRS; r++) {
+                int8x16_t w_pair = vld1q_s8(w + r * 16);
+                for (uint32_t t = 0; t < pairs; t++) {
+                    sum[r][t] = vmmlaq_s32(sum[r][t], w_pair, x_pair[t]);
+                }
+            }
+            w += ROW_PAIRS * 16;
+            x += TOKEN_PAIRS * 16;
+        }
+        for (uint32_t r = 0; r < ROW_PAIRS; r++) {
+            float32x4_t scale = vld1q_f32(w_scale + 4 * r);
+            for (uint32_t t = 0; t < pairs; t++) {
+                float32x4_t factor = vmulq_f32(scale, vld1q_f32(x_scale + 4 * t));
+                acc[r][t] = vfmaq_f32(acc[r][t], vcvtq_f32_s32(sum[r][t]), factor);
+            }
+        }
+        w_scale += PANEL_BLOCK_SCALES;
+        x_scale += TOKENS_BLOCK_SCALES;
+    }
+}
+
+/* Gathers row r of the panel's rows for each token and stores what exists of them. */
+OSL_NEON_INLINE void store_panel(float *out, uint32_t out_stride, uint32_t rows, uint32_t tokens,
+                                 float32x4_t acc[ROW_PAIRS][TOKEN_PAIRS])
+{
+    for (uint32_t t = 0; t < tokens; t++) {
+        float *row = out + (size_t)t * out_stride;
+        for (uint32_t half = 0; half < 2; half++) {
+            float32x4_t a = acc[2 * half][t / 2];
+            float32x4_t b = acc[2 * half + 1][t / 2];
+            float32x4_t four = t % 2 == 0 ? vuzp1q_f32(a, b) : vuzp2q_f32(a, b);
+            if (rows > 4 * half) {
+                osl_neon_store_some(row + 4 * half, four, rows - 4 * half);
+            }
+        }
+    }
+}
+
+static void i8mm_multiply_tile(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
+                               uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
+{
+    int8_t *x = tile->tokens;
+    float *x_scale = (float *)(void *)(x + (size_t)blocks * TOKENS_BLOCK_BYTES);
+    pack_tokens(x, x_scale, at, blocks);
+    for (uint32_t r = 0; r < rows; r += PANEL_ROWS) {
+        const int8_t *w = tile->q + (size_t)r * blocks * OSL_BLOCK_COLS;
+        const float *w_scale = tile->scale + (size_t)r * 2 * blocks;
+        float32x4_t acc[ROW_PAIRS][TOKEN_PAIRS];
+        if (at->count > 2) {
+            multiply_panel(acc, w, w_scale, x, x_scale, 2, blocks);
+        } else {
+            multiply_panel(acc, w, w_scale, x, x_scale, 1, blocks);
+        }
+        store_panel(out + r, out_stride, rows - r, at->count, acc);
+    }
+}
+
+OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_mxfp4, OSL_DTYPE_MXFP4, PANEL_ROWS, pack_panel,
+                       i8mm_multiply_tile)
+OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_q8_0, OSL_DTYPE_Q8_0, PANEL_ROWS, pack_panel,
+                       i8mm_multiply_tile)

@@ -1,0 +1,13 @@
+/* Matrix times one token for quantised weights, with sdot (ARMv8.2 dot product).
+ * Contract: compute/kernels.h; the walk: matvec_neon.h. */
+#include "matvec_neon.h"
+
+OSL_NEON_INLINE int32x4_t dot_products(enum osl_dtype dtype, struct osl_neon_block block,
+                                       int8x16_t x_low, int8x16_t x_high)
+{
+    int32x4_t sum = vdotq_s32(vdupq_n_s32(0), block.low, x_low);
+    return vdotq_s32(sum, block.high, x_high);
+}
+
+OSL_NEON_DEFINE_MATVEC(osl_dotprod_matvec_mxfp4, OSL_DTYPE_MXFP4, dot_products)
+OSL_NEON_DEFINE_MATVEC(osl_dotprod_matvec_q8_0, OSL_DTYPE_Q8_0, dot_products)

@@ -1,0 +1,100 @@
+#!/bin/sh
+# Builds everything for 64-bit ARM and tests it under qemu, on a machine of another kind.
+#
+#   tests/aarch64.sh [NATIVE]    NATIVE: a build folder of this machine (default: build/release);
+#                                its make_gguf and reference_score serve the end-to-end part
+#
+# 1. The preset aarch64 into build/aarch64, all targets.
+# 2. The program holds sdot and smmla, and only the kernels meant to have them do.
+# 3. The unit tests on qemu's "max", which has i8mm; those of the kernels and the executor also on
+#    a Cortex-A76 (Raspberry Pi 5: dotprod) and a Cortex-A53 (neither). Each checks its table.
+# 4. `ossicle score` on tiny models on each of the three, against the float reference.
+# Exit: 0 all passed, 77 something it needs is not installed (one line says what), else failed.
+set -eu
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
+native=${1:-$root/build/release}
+build=$root/build/aarch64
+log=$build/aarch64.log
+say() { printf 'aarch64: %s\n' "$*" >&2; }
+skip() { say "SKIPPED: $*"; exit 77; }
+
+case $(uname -m) in
+aarch64 | arm64) skip "this machine is 64-bit ARM itself: the ordinary tests are these" ;;
+esac
+for tool in aarch64-linux-gnu-gcc aarch64-linux-gnu-objdump cmake ninja pkg-config jq; do
+    command -v $tool >/dev/null || skip "no $tool here: apt-get install gcc-aarch64-linux-gnu"
+done
+emulator=$(command -v qemu-aarch64-static || command -v qemu-aarch64) ||
+    skip "no qemu-aarch64 here: apt-get install qemu-user-static"
+sysroot=$("$root/tests/aarch64_sysroot.sh") || exit $?
+
+say "building in build/aarch64"
+# Libraries once found stay found: another folder of them wants another start.
+grep -qxF "OSL_ARM64_ROOT:PATH=$sysroot" "$build/CMakeCache.txt" 2>/dev/null || rm -rf "$build"
+mkdir -p "$build"
+cmake -S "$root" --preset aarch64 -DOSL_ARM64_ROOT="$sysroot" >"$log" 2>&1 ||
+    { cat "$log" >&2; exit 1; }
+cmake --build "$build" >"$log" 2>&1 ||
+    { tail -n 40 "$log" >&2; exit 1; }
+
+# A program that cannot score yet holds no kernels: then their test stands for it.
+program=$build/ossicle
+"$emulator" -L "$sysroot" "$program" score --help >/dev/null 2>&1 ||
+    program=$build/tests/test_kernels_basic
+
+# Which functions of the program hold an instruction, one a line.
+holders() {
+    aarch64-linux-gnu-objdump -d --no-show-raw-insn "$program" | awk -v want="$1" '
+        /^[0-9a-f]+ <.*>:$/ { name = $2; gsub(/[<>:]/, "", name) }
+        $2 == want && !seen[name]++ { print name }'
+}
+for pair in sdot:dotprod smmla:i8mm; do
+    instruction=${pair%:*} level=${pair#*:}
+    found=$(holders "$instruction")
+    echo "$found" | grep -q "$level" ||
+        { say "FAILED: no $level kernel of the program holds $instruction"; exit 1; }
+    stray=$(echo "$found" | grep -v "$level" || :)
+    [ -z "$stray" ] || { say "FAILED: $instruction in a function for any core: $stray"; exit 1; }
+    # shellcheck disable=SC2086  # names are words
+    say "$instruction is in" $found
+done
+
+# run_tests CPU LEVEL CTEST_OPTION...
+run_tests() {
+    cpu=$1 level=$2
+    shift 2
+    say "tests on $cpu, which should choose $level"
+    QEMU_CPU=$cpu OSL_EXPECT_KERNELS=$level ctest --test-dir "$build" --output-on-failure \
+        --no-tests=error -j "$(nproc)" --timeout 200 "$@" >"$log" 2>&1 ||
+        { cat "$log" >&2; say "FAILED on $cpu"; exit 1; }
+    grep -E 'tests passed' "$log" >&2
+}
+run_tests max i8mm -L unit
+run_tests cortex-a76 dotprod -R '^test_(kernels|executor|dtype)'
+run_tests cortex-a53 neon -R '^test_(kernels|executor|dtype)'
+
+if [ "$program" != "$build/ossicle" ]; then
+    say "the program has no command score yet: the end-to-end part is left out"
+    exit 0
+fi
+for tool in make_gguf reference_score; do
+    [ -x "$native/$tool" ] || [ -x "$native/tests/$tool" ] ||
+        { say "FAILED: no $tool in $native; build there first, or name a build folder"; exit 1; }
+done
+tool() { if [ -x "$native/$1" ]; then echo "$native/$1"; else echo "$native/tests/$1"; fi; }
+
+folder=$build/end_to_end
+mkdir -p "$folder"
+"$root/tests/parity/prompts.sh" 600 7 1 2 17 70 200 >"$folder/ids.json"
+for dense in Q8_0 BF16; do
+    model=$folder/$dense.gguf
+    "$(tool make_gguf)" --preset tiny --dense $dense --seed 12 --out "$model" >/dev/null
+    "$(tool reference_score)" -m "$model" --ids "$folder/ids.json" --top 20 >"$folder/want.json"
+    for cpu in max cortex-a76 cortex-a53; do
+        "$emulator" -cpu $cpu -L "$sysroot" "$build/ossicle" score -m "$model" --device cpu \
+            --ids "$folder/ids.json" --top 256 --json >"$folder/got.json"
+        "$root/tests/parity/gap.sh" "aarch64 $cpu, tiny $dense" "$folder/want.json" \
+            "$folder/got.json" 0.08 >&2 || { say "FAILED: too far from the reference"; exit 1; }
+    done
+done
+say "all passed"

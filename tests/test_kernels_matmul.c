@@ -1,0 +1,321 @@
+/* matvec and matmul of every table and weight type against double precision, and the promise that
+ * no result depends on what shares the call. */
+#include "kernel_cases.h"
+
+/* f32 rounding only: the reference multiplies the very activations the table reads, so what
+ * is left are the roundings of one f32 sum of up to a few thousand terms. Matmul adds in one
+ * chain, where the worst case grows with the count; measured below 1e-6. */
+#define TOLERANCE 4e-6
+/* int8 activations against f32 ones, in units of half a step (amax/254) at every weight. */
+#define QUANTIZED_TOLERANCE 1.02
+/* Products of two scales may be subnormal and lose bits; no weight of use is that small. */
+#define FLOOR 1e-30
+
+struct expected {
+    double value;
+    double magnitude; /* sum of |w x| */
+    double step;      /* sum of |w| amax / 254, what quantising may cost */
+};
+
+static struct expected expect(const float *weight, uint32_t cols, const struct case_act *x,
+                              bool quantized, uint32_t token)
+{
+    struct expected e = {0.0, 0.0, 0.0};
+    for (uint32_t c = 0; c < cols; c++) {
+        double term = (double)weight[c] * case_act_value(x, quantized, token, c);
+        e.value += term;
+        e.magnitude += fabs(term);
+        e.step += fabs((double)weight[c]) *
+                  (double)x->scale[(size_t)token * x->act.block_stride + c / 32] / 2;
+    }
+    return e;
+}
+
+struct problem {
+    const struct osl_kernels *k;
+    enum osl_dtype dtype;
+    uint32_t rows;
+    uint32_t cols;
+    uint32_t tokens;
+    uint64_t seed;
+    uint64_t row_bytes;
+    uint8_t *weight; /* odd address for the block types */
+    uint8_t *weight_base;
+    float *unpacked; /* [rows][cols] */
+    struct case_act x;
+    uint8_t *scratch;
+};
+
+static void problem_make(struct problem *p, const struct osl_kernels *k, enum osl_dtype dtype,
+                         uint32_t rows, uint32_t cols, uint32_t tokens)
+{
+    uint64_t state = rows * 1000003u + cols * 101u + tokens + dtype;
+    *p = (struct problem){.k = k, .dtype = dtype, .rows = rows, .cols = cols, .tokens = tokens,
+                          .seed = state};
+    uint32_t shift = dtype == OSL_DTYPE_MXFP4 ? 1 : dtype == OSL_DTYPE_Q8_0 ? 2 : 0;
+    p->row_bytes = osl_dtype_row_bytes(dtype, cols);
+    p->weight_base = case_alloc(rows * p->row_bytes + shift);
+    p->weight = p->weight_base + shift;
+    p->unpacked = case_alloc((size_t)rows * cols * sizeof *p->unpacked);
+    for (uint32_t r = 0; r < rows; r++) {
+        case_fill_row(p->weight + r * p->row_bytes, dtype, cols, &state);
+        osl_dequantize_row(p->unpacked + (size_t)r * cols, p->weight + r * p->row_bytes, dtype,
+                           cols);
+    }
+    case_act_make(&p->x, k, tokens, cols, &state);
+    p->scratch = case_alloc(OSL_MATMUL_SCRATCH_BYTES(cols));
+}
+
+static void problem_free(struct problem *p)
+{
+    free(p->weight_base);
+    free(p->unpacked);
+    free(p->scratch);
+    case_act_free(&p->x);
+}
+
+static void check(const struct problem *p, const char *op, uint32_t row, uint32_t token, float got)
+{
+    bool quantized = p->k->quantized[p->dtype];
+    const float *weight = p->unpacked + (size_t)row * p->cols;
+    struct expected e = expect(weight, p->cols, &p->x, quantized, token);
+    struct expected exact = expect(weight, p->cols, &p->x, false, token);
+    double slack = quantized ? QUANTIZED_TOLERANCE * exact.step : 0.0;
+    if (!(fabs((double)got - e.value) <= TOLERANCE * e.magnitude + FLOOR) ||
+        !(fabs((double)got - exact.value) <= slack + TOLERANCE * exact.magnitude + FLOOR)) {
+        fail_msg("%s %s %s %ux%u seed %llu row %u token %u: got %.9g, want %.9g (f32 %.9g), "
+                 "magnitude %g",
+                 p->k->name, op, osl_dtype_name(p->dtype), p->rows, p->cols,
+                 (unsigned long long)p->seed, row, token, (double)got, e.value, exact.value,
+                 e.magnitude);
+    }
+}
+
+static void run_matvec(const struct problem *p)
+{
+    float *out = case_alloc(p->rows * sizeof *out);
+    p->k->matvec[p->dtype](out, p->weight, p->row_bytes, p->rows, p->cols, &p->x.act);
+    for (uint32_t r = 0; r < p->rows; r++) {
+        check(p, "matvec", r, 0, out[r]);
+    }
+    free(out);
+}
+
+/* All but the last token of x, in falling order: tokens 0 and 1 trade places with the far end. */
+static void run_matmul(const struct problem *p)
+{
+    uint32_t stride = p->rows + 3;
+    float *out = case_alloc((size_t)p->tokens * stride * sizeof *out);
+    uint32_t *index = case_alloc(p->tokens * sizeof *index);
+    for (uint32_t permuted = 0; permuted < 2; permuted++) {
+        for (uint32_t t = 0; t < p->tokens; t++) {
+            index[t] = permuted ? p->tokens - 1 - t : t;
+        }
+        memset(out, 0xff, (size_t)p->tokens * stride * sizeof *out);
+        p->k->matmul[p->dtype](out, stride, p->weight, p->row_bytes, p->rows, p->cols, &p->x.act,
+                               permuted ? index : NULL, p->tokens, p->scratch);
+        for (uint32_t t = 0; t < p->tokens; t++) {
+            for (uint32_t r = 0; r < p->rows; r++) {
+                check(p, "matmul", r, index[t], out[(size_t)t * stride + r]);
+            }
+            for (uint32_t r = p->rows; r < stride; r++) { /* nothing written past the rows */
+                assert_int_equal(osl_f32_bits(out[(size_t)t * stride + r]), 0xffffffffu);
+            }
+        }
+    }
+    free(out);
+    free(index);
+}
+
+static void matvec_matches_double_over_shapes(void **state)
+{
+    static const uint32_t cols[] = {32, 64, 96, 128, 160, 224, 256, 480, 544, 736, 2880};
+    CASE_EACH_TABLE (k) {
+        for (uint32_t d = 0; d < CASE_DTYPES; d++) {
+            for (uint32_t c = 0; c < sizeof cols / sizeof cols[0]; c++) {
+                struct problem p;
+                problem_make(&p, k, case_dtypes[d], 1 + c * 3, cols[c], 1);
+                run_matvec(&p);
+                problem_free(&p);
+            }
+        }
+    }
+}
+
+static void matmul_matches_double_over_rows(void **state)
+{
+    CASE_EACH_TABLE (k) {
+        for (uint32_t d = 0; d < CASE_DTYPES; d++) {
+            for (uint32_t rows = 1; rows <= 40; rows++) {
+                struct problem p;
+                problem_make(&p, k, case_dtypes[d], rows, rows % 2 ? 96 : 160, 3);
+                run_matmul(&p);
+                problem_free(&p);
+            }
+        }
+    }
+}
+
+static void matmul_matches_double_over_tokens(void **state)
+{
+    CASE_EACH_TABLE (k) {
+        for (uint32_t d = 0; d < CASE_DTYPES; d++) {
+            for (uint32_t tokens = 1; tokens <= 27; tokens += tokens < 14 ? 1 : 4) {
+                struct problem p;
+                problem_make(&p, k, case_dtypes[d], tokens % 2 ? 33 : 64, 32 * (tokens % 5 + 1),
+                             tokens);
+                run_matmul(&p);
+                problem_free(&p);
+            }
+        }
+    }
+}
+
+static void matmul_matches_double_at_model_width(void **state)
+{
+    CASE_EACH_TABLE (k) {
+        for (uint32_t d = 0; d < CASE_DTYPES; d++) {
+            struct problem p;
+            problem_make(&p, k, case_dtypes[d], 21, 2880, 7);
+            run_matmul(&p);
+            problem_free(&p);
+        }
+    }
+}
+
+/* Any cut of the rows gives the bits of the whole. */
+static void matvec_rows_do_not_depend_on_the_call(void **state)
+{
+    CASE_EACH_TABLE (k) {
+        for (uint32_t d = 0; d < CASE_DTYPES; d++) {
+            struct problem p;
+            problem_make(&p, k, case_dtypes[d], 23, 288, 1);
+            float whole[23];
+            float cut[23];
+            k->matvec[p.dtype](whole, p.weight, p.row_bytes, 23, p.cols, &p.x.act);
+            for (uint32_t at = 1; at < 23; at++) {
+                k->matvec[p.dtype](cut, p.weight, p.row_bytes, at, p.cols, &p.x.act);
+                k->matvec[p.dtype](cut + at, p.weight + at * p.row_bytes, p.row_bytes, 23 - at,
+                                   p.cols, &p.x.act);
+                assert_memory_equal(whole, cut, sizeof whole);
+            }
+            problem_free(&p);
+        }
+    }
+}
+
+/* Any cut of rows and of tokens, at every place, gives the bits of the whole. */
+static void matmul_results_do_not_depend_on_the_call(void **state)
+{
+    enum { ROWS = 53, TOKENS = 15 };
+    static float whole[TOKENS][ROWS];
+    static float cut[TOKENS][ROWS];
+    CASE_EACH_TABLE (k) {
+        for (uint32_t d = 0; d < CASE_DTYPES; d++) {
+            struct problem p;
+            problem_make(&p, k, case_dtypes[d], ROWS, 224, TOKENS);
+            osl_matmul_fn *matmul = k->matmul[p.dtype];
+            matmul(whole[0], ROWS, p.weight, p.row_bytes, ROWS, p.cols, &p.x.act, NULL, TOKENS,
+                   p.scratch);
+            for (uint32_t at = 1; at < ROWS; at += 3) {
+                matmul(cut[0], ROWS, p.weight, p.row_bytes, at, p.cols, &p.x.act, NULL, TOKENS,
+                       p.scratch);
+                matmul(cut[0] + at, ROWS, p.weight + at * p.row_bytes, p.row_bytes, ROWS - at,
+                       p.cols, &p.x.act, NULL, TOKENS, p.scratch);
+                assert_memory_equal(whole, cut, sizeof whole);
+            }
+            uint32_t index[TOKENS];
+            for (uint32_t t = 0; t < TOKENS; t++) {
+                index[t] = t;
+            }
+            for (uint32_t at = 1; at < TOKENS; at++) {
+                matmul(cut[0], ROWS, p.weight, p.row_bytes, ROWS, p.cols, &p.x.act, NULL, at,
+                       p.scratch);
+                matmul(cut[at], ROWS, p.weight, p.row_bytes, ROWS, p.cols, &p.x.act, index + at,
+                       TOKENS - at, p.scratch);
+                assert_memory_equal(whole, cut, sizeof whole);
+            }
+            problem_free(&p);
+        }
+    }
+}
+
+/* Blocks of zeros, on either side, give exact zeros, not NaN. */
+static void zero_weights_and_zero_activations_give_zero(void **state)
+{
+    CASE_EACH_TABLE (k) {
+        for (uint32_t d = 0; d < CASE_DTYPES; d++) {
+            for (uint32_t side = 0; side < 2; side++) {
+                struct problem p;
+                float out[2 * 5];
+                problem_make(&p, k, case_dtypes[d], 5, 96, 2);
+                if (side == 0) {
+                    memset(p.weight, 0, 5 * p.row_bytes);
+                } else {
+                    memset(p.x.f32, 0, 2 * (size_t)p.x.act.f32_stride * sizeof *p.x.f32);
+                    for (uint32_t t = 0; t < 2; t++) {
+                        size_t block = (size_t)t * p.x.act.block_stride;
+                        k->quantize(p.x.q + t * (size_t)p.x.act.q_stride, p.x.scale + block,
+                                    p.x.sum + block, p.x.f32, 96);
+                    }
+                }
+                k->matvec[p.dtype](out, p.weight, p.row_bytes, 5, 96, &p.x.act);
+                for (uint32_t r = 0; r < 5; r++) {
+                    if (out[r] != 0.0f) {
+                        fail_msg("%s %s side %u: %g", k->name, osl_dtype_name(p.dtype), side,
+                                 (double)out[r]);
+                    }
+                }
+                k->matmul[p.dtype](out, 5, p.weight, p.row_bytes, 5, 96, &p.x.act, NULL, 2,
+                                   p.scratch);
+                for (uint32_t r = 0; r < 10; r++) {
+                    assert_true(out[r] == 0.0f);
+                }
+                problem_free(&p);
+            }
+        }
+    }
+}
+
+/* A broken scale or activation is seen, never turned into a number. */
+static void nan_and_broken_scales_show(void **state)
+{
+    CASE_EACH_TABLE (k) {
+        struct problem p;
+        float out[5];
+        problem_make(&p, k, OSL_DTYPE_MXFP4, 5, 96, 1);
+        p.weight[2 * p.row_bytes + 17] = 255;
+        k->matvec[p.dtype](out, p.weight, p.row_bytes, 5, 96, &p.x.act);
+        assert_true(isfinite(out[1]) && !isfinite(out[2]) && isfinite(out[3]));
+        k->matmul[p.dtype](out, 5, p.weight, p.row_bytes, 5, 96, &p.x.act, NULL, 1, p.scratch);
+        assert_true(isfinite(out[1]) && !isfinite(out[2]) && isfinite(out[3]));
+        problem_free(&p);
+
+        for (uint32_t d = 0; d < CASE_DTYPES; d++) {
+            problem_make(&p, k, case_dtypes[d], 5, 96, 1);
+            p.x.f32[40] = NAN;
+            k->quantize(p.x.q, p.x.scale, p.x.sum, p.x.f32, 96);
+            k->matvec[p.dtype](out, p.weight, p.row_bytes, 5, 96, &p.x.act);
+            assert_true(isnan(out[0]) && isnan(out[4]));
+            k->matmul[p.dtype](out, 5, p.weight, p.row_bytes, 5, 96, &p.x.act, NULL, 1,
+                               p.scratch);
+            assert_true(isnan(out[0]) && isnan(out[4]));
+            problem_free(&p);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(matvec_matches_double_over_shapes),
+        cmocka_unit_test(matmul_matches_double_over_rows),
+        cmocka_unit_test(matmul_matches_double_over_tokens),
+        cmocka_unit_test(matmul_matches_double_at_model_width),
+        cmocka_unit_test(matvec_rows_do_not_depend_on_the_call),
+        cmocka_unit_test(matmul_results_do_not_depend_on_the_call),
+        cmocka_unit_test(zero_weights_and_zero_activations_give_zero),
+        cmocka_unit_test(nan_and_broken_scales_show),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
