@@ -77,7 +77,7 @@ OSL_INLINE vec load_kv(enum osl_kv_type type, const uint8_t *row, uint32_t head_
         return vec_load_f16(row + 2 * (size_t)d);
     }
     uint16_t scale = osl_load_u16(row + head_dim + d / OSL_BLOCK_COLS * 2);
-    return vec_mul(vec_load_i8(row + d), vec_splat(osl_f32_from_f16(scale)));
+    return vec_mul(vec_load_i8(row + d), vec_splat_f16(scale));
 }
 
 /* Keys [lo, hi) of a block, widened to whole vectors, dimensions [d, d+count):

@@ -8,15 +8,19 @@
 #include "tables.h"
 #include "vec_math.h"
 
-/* int8 of one block of 32 divided by scale; zeros where the scale is not above zero. */
-static inline void quantize_block(int8_t *q, const vec x[32 / VEC_LANES], float scale)
+/* int8 of one block of 32 divided by scale; zeros where the scale is not above zero. Returns the
+ * sum, which f32 holds exactly. */
+static inline int32_t quantize_block(int8_t *q, const vec x[32 / VEC_LANES], float scale)
 {
+    vec sum = vec_zero();
     vec divisor = vec_splat(scale > 0.0f ? scale : INFINITY);
     for (int i = 0; i < 32 / VEC_LANES; i++) {
         vec value = vec_nearest(vec_div(scale > 0.0f ? x[i] : vec_zero(), divisor));
         value = vec_max(vec_splat(-127.0f), vec_min(vec_splat(127.0f), value));
         vec_store_i8(q + i * VEC_LANES, value);
+        sum = vec_add(sum, value);
     }
+    return (int32_t)vec_sum(sum);
 }
 
 /* The largest magnitude of a block over 127; NaN if any value is not finite. */
@@ -42,15 +46,9 @@ void VEC_FN(quantize)(int8_t *q, float *scale, int32_t *sum, const float *x, uin
     OSL_ASSERT_HOT(cols % OSL_BLOCK_COLS == 0);
     for (uint32_t block = 0; block < cols / OSL_BLOCK_COLS; block++) {
         vec values[32 / VEC_LANES];
-        int8_t *to = q + (size_t)block * OSL_BLOCK_COLS;
         load_block(values, x + (size_t)block * OSL_BLOCK_COLS);
         scale[block] = block_scale(values);
-        quantize_block(to, values, scale[block]);
-        int32_t total = 0;
-        for (int i = 0; i < OSL_BLOCK_COLS; i++) {
-            total += to[i];
-        }
-        sum[block] = total;
+        sum[block] = quantize_block(q + (size_t)block * OSL_BLOCK_COLS, values, scale[block]);
     }
 }
 

@@ -1,9 +1,10 @@
 /* matvec for MXFP4 and Q8_0 with AVX2, over the file's own layout, one row at a time in order.
  *
  * The 8-bit product wants unsigned times signed: magnitudes of weights times activations that
- * carry the weight's sign. No sum saturates: 2 * 12 * 127 and 2 * 128 * 127 fit 16 bits. A block's
- * sum is exact; it is scaled by the product of both scales and added in f32 to one of two vectors
- * of partial sums, even blocks to the first; these are added, then lanes l and l+4, l+2, l+1. */
+ * carry the weight's sign. No sum saturates: 4 * 12 * 127 and 2 * 128 * 127 fit 16 bits. What a lane
+ * holds of a block is exact; it is scaled by the product of both scales and added in f32 to one of
+ * two vectors of partial sums, in turn (MXFP4: every two blocks); these are added, then lanes l and
+ * l+4, l+2, l+1. */
 #include "platform/platform.h"
 
 #include <immintrin.h>
@@ -75,25 +76,45 @@ OSL_INLINE __m256 q8_scales(const uint8_t *at, const uint32_t count)
     return _mm256_cvtph_ps(half);
 }
 
-/* Weights of one block as int8, in the order of their columns. MXFP4's are doubled. */
-OSL_INLINE __m256i block_weights(enum osl_dtype dtype, const uint8_t *at)
+/* 16-bit sums of pairs of products; weights are signed. */
+static inline __m256i multiply_pairs(__m256i weight, __m256i x)
 {
-    if (dtype == OSL_DTYPE_Q8_0) {
-        return _mm256_loadu_si256((const void *)(at + 2));
-    }
-    __m128i low = _mm_loadu_si128((const void *)(at + 1));
-    __m256i nibbles =
-        _mm256_inserti128_si256(_mm256_castsi128_si256(low), _mm_srli_epi16(low, 4), 1);
-    nibbles = _mm256_and_si256(nibbles, _mm256_set1_epi8(15));
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(osl_mxfp4_doubled()), nibbles);
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(weight), _mm256_sign_epi8(x, weight));
 }
 
-OSL_INLINE __m256 add_block(enum osl_dtype dtype, const uint8_t *at, const int8_t *q,
-                            __m256 scale, const int lane, __m256 sum)
+/* Two MXFP4 blocks, one in each half; the second may be absent: not read, and counted as zero. */
+OSL_INLINE __m256 mxfp4_pair(const bool full, const uint8_t *at, const int8_t *q, __m256 scale,
+                             const int pair, __m256 sum)
 {
-    __m256i weight = block_weights(dtype, at);
-    __m256i x = _mm256_sign_epi8(_mm256_loadu_si256((const void *)q), weight);
-    __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weight), x);
+    const __m256i mask = _mm256_set1_epi8(15);
+    const __m256i table = _mm256_broadcastsi128_si256(osl_mxfp4_doubled());
+    __m256i nibbles = _mm256_castsi128_si256(_mm_loadu_si128((const void *)(at + 1)));
+    __m256i x0 = _mm256_loadu_si256((const void *)q);
+    __m256i x1 = _mm256_setzero_si256();
+    if (full) {
+        nibbles = _mm256_inserti128_si256(nibbles, _mm_loadu_si128((const void *)(at + 18)), 1);
+        x1 = _mm256_loadu_si256((const void *)(q + 32));
+    } else {
+        nibbles = _mm256_inserti128_si256(nibbles, _mm_setzero_si128(), 1);
+    }
+    /* low nibbles are a block's first 16 elements, high ones the other 16 */
+    __m256i low = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, mask));
+    nibbles = _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), mask);
+    __m256i high = _mm256_shuffle_epi8(table, nibbles);
+    __m256i pairs =
+        _mm256_add_epi16(multiply_pairs(low, _mm256_permute2x128_si256(x0, x1, 0x20)),
+                         multiply_pairs(high, _mm256_permute2x128_si256(x0, x1, 0x31)));
+    __m256i dot = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    const __m256i spread = _mm256_add_epi32(_mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1),
+                                            _mm256_set1_epi32(2 * pair));
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_permutevar8x32_ps(scale, spread), sum);
+}
+
+OSL_INLINE __m256 q8_block(const uint8_t *at, const int8_t *q, __m256 scale, const int lane,
+                           __m256 sum)
+{
+    __m256i weight = _mm256_loadu_si256((const void *)(at + 2));
+    __m256i pairs = multiply_pairs(weight, _mm256_loadu_si256((const void *)q));
     __m256i dot = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
     __m256 factor = _mm256_permutevar8x32_ps(scale, _mm256_set1_epi32(lane));
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), factor, sum);
@@ -114,9 +135,15 @@ OSL_INLINE void add_group(enum osl_dtype dtype, const uint8_t *at, const int8_t 
     }
     OSL_UNROLL
     for (uint32_t i = 0; i < GROUP_BLOCKS; i++) {
-        if (i < count) {
-            sum[i % 2] = add_block(dtype, at + i * block_bytes, q + i * OSL_BLOCK_COLS, scale,
-                                   (int)i, sum[i % 2]);
+        const uint8_t *block = at + i * block_bytes;
+        if (dtype == OSL_DTYPE_Q8_0 && i < count) {
+            sum[i % 2] = q8_block(block, q + i * OSL_BLOCK_COLS, scale, (int)i, sum[i % 2]);
+        } else if (i % 2 == 0 && i + 1 < count) {
+            sum[i / 2 % 2] = mxfp4_pair(true, block, q + i * OSL_BLOCK_COLS, scale, (int)i / 2,
+                                        sum[i / 2 % 2]);
+        } else if (i % 2 == 0 && i < count) {
+            sum[i / 2 % 2] = mxfp4_pair(false, block, q + i * OSL_BLOCK_COLS, scale, (int)i / 2,
+                                        sum[i / 2 % 2]);
         }
     }
 }

@@ -105,6 +105,10 @@ static inline vec vec_load_f16(const void *from)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128(from));
 }
+static inline vec vec_splat_f16(uint16_t half)
+{
+    return vec_splat(_cvtsh_ss(half));
+}
 static inline vec vec_load_bf16(const void *from)
 {
     __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from));

@@ -90,6 +90,10 @@ static inline vec vec_load_f16(const void *from)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256(from));
 }
+static inline vec vec_splat_f16(uint16_t half)
+{
+    return vec_splat(_cvtsh_ss(half));
+}
 static inline vec vec_load_bf16(const void *from)
 {
     __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from));
