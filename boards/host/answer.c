@@ -55,8 +55,8 @@ static void fill_sampling(const struct osl_args *args, struct ossicle_sampling *
 #undef TAKE
 }
 
-enum ossicle_status osl_answer_prepare(const struct osl_args *args, uint32_t context_tokens,
-                                       struct osl_answer *answer)
+enum ossicle_status osl_host_answer_prepare(const struct osl_args *args, uint32_t context_tokens,
+                                            struct osl_host_answer *answer)
 {
     memset(answer, 0, sizeof *answer);
     answer->quiet = args->json;
@@ -75,13 +75,13 @@ enum ossicle_status osl_answer_prepare(const struct osl_args *args, uint32_t con
          !keep_open(&answer->commentary, capacity) || !keep_open(&answer->tool_name, capacity) ||
          !keep_open(&answer->tool_arguments, capacity))) {
         osl_complain("no memory to keep the answer for --json");
-        osl_answer_release(answer);
+        osl_host_answer_release(answer);
         return OSSICLE_MEMORY;
     }
     return OSSICLE_OK;
 }
 
-void osl_answer_release(struct osl_answer *answer)
+void osl_host_answer_release(struct osl_host_answer *answer)
 {
     struct osl_kept *all[] = {&answer->text, &answer->reasoning, &answer->commentary,
                               &answer->tool_name, &answer->tool_arguments};
@@ -91,7 +91,7 @@ void osl_answer_release(struct osl_answer *answer)
     }
 }
 
-static bool show(struct osl_answer *answer, int fd, const char *text, size_t bytes)
+static bool show(struct osl_host_answer *answer, int fd, const char *text, size_t bytes)
 {
     bool written =
         osl_is_terminal(fd) ? osl_write_safely(fd, text, bytes) : osl_write_all(fd, text, bytes);
@@ -103,7 +103,7 @@ static bool show(struct osl_answer *answer, int fd, const char *text, size_t byt
 
 /* Ends what was shown of a channel before another's text: reasoning gets its line ended and the
  * terminal its colour back; text after text gets an empty line between. */
-static bool change_channel(struct osl_answer *answer, enum ossicle_channel channel)
+static bool change_channel(struct osl_host_answer *answer, enum ossicle_channel channel)
 {
     bool good = true;
     bool shown_before =
@@ -132,7 +132,7 @@ static bool change_channel(struct osl_answer *answer, enum ossicle_channel chann
     return good;
 }
 
-static bool take_text(struct osl_answer *answer, const struct ossicle_event *event)
+static bool take_text(struct osl_host_answer *answer, const struct ossicle_event *event)
 {
     bool reasoning = event->channel == OSSICLE_CHANNEL_ANALYSIS;
     if (event->text_bytes == 0) {
@@ -153,7 +153,7 @@ static bool take_text(struct osl_answer *answer, const struct ossicle_event *eve
            show(answer, fd, event->text, event->text_bytes);
 }
 
-static bool take_tool_call(struct osl_answer *answer, const struct ossicle_event *event)
+static bool take_tool_call(struct osl_host_answer *answer, const struct ossicle_event *event)
 {
     static const char before[] = "[the model calls the tool ";
     if (answer->quiet) {
@@ -170,7 +170,7 @@ static bool take_tool_call(struct osl_answer *answer, const struct ossicle_event
 }
 
 /* One event; false when what it brought could not be written. */
-static bool take_event(struct osl_answer *answer, const struct ossicle_event *event)
+static bool take_event(struct osl_host_answer *answer, const struct ossicle_event *event)
 {
     switch (event->kind) {
     case OSSICLE_EVENT_PREFILL:
@@ -188,8 +188,8 @@ static bool take_event(struct osl_answer *answer, const struct ossicle_event *ev
 }
 
 /* Steps to the end; *written_out is false if stdout or stderr failed meanwhile. */
-static enum ossicle_status step_through(const struct osl_engine *engine, struct osl_answer *answer,
-                                        bool *written_out)
+static enum ossicle_status step_through(const struct osl_host_engine *engine,
+                                        struct osl_host_answer *answer, bool *written_out)
 {
     uint64_t start_ns = osl_now_ns();
     uint64_t first_ns = 0;
@@ -224,7 +224,8 @@ static enum ossicle_status step_through(const struct osl_engine *engine, struct 
     }
 }
 
-enum ossicle_status osl_answer_stream(const struct osl_engine *engine, struct osl_answer *answer)
+enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
+                                           struct osl_host_answer *answer)
 {
     bool written = true;
     answer->channel = OSSICLE_CHANNEL_NONE;
@@ -244,7 +245,7 @@ enum ossicle_status osl_answer_stream(const struct osl_engine *engine, struct os
         written = osl_write_all(STDOUT_FILENO, "\n", 1) && written;
     }
     if (status != OSSICLE_OK) {
-        return osl_engine_complain(engine, status);
+        return osl_host_engine_complain(engine, status);
     }
     if (!written) {
         osl_complain("the answer could not be written out: %m");
@@ -268,7 +269,7 @@ static bool is_date(const char *text)
 }
 
 enum ossicle_status osl_conversation_open(const struct osl_args *args,
-                                          const struct osl_engine *engine)
+                                          const struct osl_host_engine *engine)
 {
     struct ossicle_conversation conversation = {
         .identity = args->identity,
@@ -281,10 +282,10 @@ enum ossicle_status osl_conversation_open(const struct osl_args *args,
         return OSSICLE_ARGUMENT;
     }
     enum ossicle_status status = ossicle_open(engine->engine, &conversation);
-    return status == OSSICLE_OK ? OSSICLE_OK : osl_engine_complain(engine, status);
+    return status == OSSICLE_OK ? OSSICLE_OK : osl_host_engine_complain(engine, status);
 }
 
-const char *osl_answer_reason(const struct osl_answer *answer)
+const char *osl_host_answer_reason(const struct osl_host_answer *answer)
 {
     switch (answer->reason) {
     case OSSICLE_DONE_STOP:
@@ -301,7 +302,8 @@ static double per_second(uint32_t tokens, uint64_t ns)
     return ns > 0 ? (double)tokens * 1e9 / (double)ns : 0.0;
 }
 
-void osl_answer_stats(const struct osl_engine *engine, const struct osl_answer *answer)
+void osl_host_answer_stats(const struct osl_host_engine *engine,
+                           const struct osl_host_answer *answer)
 {
     struct ossicle_stats stats;
     ossicle_stats(engine->engine, &stats);
@@ -312,5 +314,5 @@ void osl_answer_stats(const struct osl_engine *engine, const struct osl_answer *
         per_second(answer->prompt_tokens, answer->prompt_ns), answer->written_tokens,
         (double)answer->written_ns / 1e9, per_second(answer->written_tokens, answer->written_ns),
         (double)stats.boot_ns / 1e9, stats.context_used, stats.context_tokens, stats.threads,
-        stats.cpu_level, (unsigned long long)answer->sampling.seed, osl_answer_reason(answer));
+        stats.cpu_level, (unsigned long long)answer->sampling.seed, osl_host_answer_reason(answer));
 }

@@ -13,8 +13,8 @@ struct osl_kept {
     uint64_t capacity;
 };
 
-struct osl_answer {
-    /* how: set by osl_answer_prepare */
+struct osl_host_answer {
+    /* how: set by osl_host_answer_prepare */
     bool quiet;       /* --json: nothing is streamed, all is kept */
     bool terminal;    /* stdout is one */
     int reasoning_fd; /* where reasoning goes, -1: nowhere */
@@ -32,23 +32,25 @@ struct osl_answer {
 
 /* Reads the sampling options; a seed not given comes from the system. IO, MEMORY or ARGUMENT with a
  * complaint. */
-OSSICLE_MUST_USE enum ossicle_status
-osl_answer_prepare(const struct osl_args *args, uint32_t context_tokens, struct osl_answer *answer);
-void osl_answer_release(struct osl_answer *answer);
+OSSICLE_MUST_USE enum ossicle_status osl_host_answer_prepare(const struct osl_args *args,
+                                                             uint32_t context_tokens,
+                                                             struct osl_host_answer *answer);
+void osl_host_answer_release(struct osl_host_answer *answer);
 
 /* Begins and steps until the answer is done; complains on failure. A cancelled answer is OK with
  * reason CANCELLED. */
-OSSICLE_MUST_USE enum ossicle_status osl_answer_stream(const struct osl_engine *engine,
-                                                       struct osl_answer *answer);
+OSSICLE_MUST_USE enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
+                                                            struct osl_host_answer *answer);
 
 /* Starts a conversation as --system, --reasoning, --identity and --date say. */
 OSSICLE_MUST_USE enum ossicle_status osl_conversation_open(const struct osl_args *args,
-                                                           const struct osl_engine *engine);
+                                                           const struct osl_host_engine *engine);
 
 /* One line on stderr: tokens, times, speeds, seed. */
-void osl_answer_stats(const struct osl_engine *engine, const struct osl_answer *answer);
+void osl_host_answer_stats(const struct osl_host_engine *engine,
+                           const struct osl_host_answer *answer);
 
 /* "stop", "length", "tool_calls" or "cancelled". */
-const char *osl_answer_reason(const struct osl_answer *answer);
+const char *osl_host_answer_reason(const struct osl_host_answer *answer);
 
 #endif

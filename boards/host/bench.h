@@ -25,8 +25,8 @@ struct osl_spread osl_spread_of(const double *values, uint32_t count);
 
 /* Printing: begin, a row each as soon as it is done, end. */
 void osl_bench_print_begin(int output);
-void osl_bench_print_row(int output, const struct osl_engine *engine,
+void osl_bench_print_row(int output, const struct osl_host_engine *engine,
                          const struct osl_bench_row *row, bool first);
-void osl_bench_print_end(int output, const struct osl_engine *engine, double bandwidth);
+void osl_bench_print_end(int output, const struct osl_host_engine *engine, double bandwidth);
 
 #endif

@@ -93,7 +93,7 @@ static void summarise(const struct osl_bench_row *row)
                          spread_ts(row).mean * (double)row->weight_bytes / 1e9, 100.0 * fraction);
 }
 
-static void print_table_row(const struct osl_engine *engine, const struct osl_bench_row *row)
+static void print_table_row(const struct osl_host_engine *engine, const struct osl_bench_row *row)
 {
     struct ossicle_stats stats;
     struct osl_spread ts = spread_ts(row);
@@ -115,7 +115,7 @@ static void print_table_row(const struct osl_engine *engine, const struct osl_be
                    parameters, "CPU", stats.threads, test, speed);
 }
 
-static void print_json_row(const struct osl_engine *engine, const struct osl_bench_row *row)
+static void print_json_row(const struct osl_host_engine *engine, const struct osl_bench_row *row)
 {
     struct ossicle_stats stats;
     struct osl_spread ns = spread_ns(row);
@@ -154,7 +154,7 @@ static void print_json_row(const struct osl_engine *engine, const struct osl_ben
     osl_out_format(fraction > 0.0 ? "%.4f\n  }" : "null\n  }", fraction);
 }
 
-static void print_csv_row(const struct osl_engine *engine, const struct osl_bench_row *row)
+static void print_csv_row(const struct osl_host_engine *engine, const struct osl_bench_row *row)
 {
     struct ossicle_stats stats;
     struct osl_spread ns = spread_ns(row);
@@ -196,7 +196,7 @@ void osl_bench_print_begin(int output)
     osl_out_flush();
 }
 
-void osl_bench_print_row(int output, const struct osl_engine *engine,
+void osl_bench_print_row(int output, const struct osl_host_engine *engine,
                          const struct osl_bench_row *row, bool first)
 {
     if (output == OSL_OUTPUT_JSON) {
@@ -211,7 +211,7 @@ void osl_bench_print_row(int output, const struct osl_engine *engine,
     osl_out_flush();
 }
 
-void osl_bench_print_end(int output, const struct osl_engine *engine, double bandwidth)
+void osl_bench_print_end(int output, const struct osl_host_engine *engine, double bandwidth)
 {
     struct ossicle_stats stats;
     ossicle_stats(engine->engine, &stats);

@@ -11,8 +11,8 @@
 
 struct chat {
     const struct osl_args *args;
-    struct osl_engine engine;
-    struct osl_answer answer;
+    struct osl_host_engine engine;
+    struct osl_host_answer answer;
     bool terminal; /* a person sits there: errors do not end the program's success */
     bool quitting;
     bool answered;              /* there are statistics to show */
@@ -40,7 +40,7 @@ static enum ossicle_status do_save(struct chat *chat, const char *argument)
 {
     enum ossicle_status status = ossicle_save(chat->engine.engine, argument);
     if (status != OSSICLE_OK) {
-        return osl_engine_complain(&chat->engine, status);
+        return osl_host_engine_complain(&chat->engine, status);
     }
     osl_complain("saved to %s", argument);
     return OSSICLE_OK;
@@ -50,7 +50,7 @@ static enum ossicle_status do_load(struct chat *chat, const char *argument)
 {
     enum ossicle_status status = ossicle_load(chat->engine.engine, argument);
     if (status != OSSICLE_OK) {
-        return osl_engine_complain(&chat->engine, status);
+        return osl_host_engine_complain(&chat->engine, status);
     }
     osl_complain("loaded %s", argument);
     return OSSICLE_OK;
@@ -61,7 +61,7 @@ static enum ossicle_status do_stats(struct chat *chat, const char *argument)
     struct ossicle_stats stats;
     (void)argument;
     if (chat->answered) {
-        osl_answer_stats(&chat->engine, &chat->answer);
+        osl_host_answer_stats(&chat->engine, &chat->answer);
         return OSSICLE_OK;
     }
     ossicle_stats(chat->engine.engine, &stats);
@@ -137,7 +137,7 @@ static enum ossicle_status answer_message(struct chat *chat, const char *text, s
 {
     enum ossicle_status status = ossicle_say(chat->engine.engine, OSSICLE_USER, text, bytes);
     if (status != OSSICLE_OK) {
-        osl_engine_complain(&chat->engine, status);
+        osl_host_engine_complain(&chat->engine, status);
         if (status == OSSICLE_CAPACITY) {
             osl_complain("the message was not taken; /reset starts anew, --context N makes room");
         }
@@ -145,7 +145,7 @@ static enum ossicle_status answer_message(struct chat *chat, const char *text, s
     }
     /* Each turn draws from its own stream: the same question again may be answered differently. */
     chat->answer.sampling.seed += chat->answered;
-    status = osl_answer_stream(&chat->engine, &chat->answer);
+    status = osl_host_answer_stream(&chat->engine, &chat->answer);
     chat->answered = true;
     if (status == OSSICLE_OK && chat->answer.reason == OSSICLE_DONE_LENGTH &&
         chat->args->tokens == 0) {
@@ -231,19 +231,19 @@ static enum ossicle_status run(const struct osl_args *args)
     static struct chat chat;
     chat.args = args;
     chat.terminal = osl_is_terminal(STDIN_FILENO) && osl_is_terminal(STDOUT_FILENO);
-    enum ossicle_status status = osl_engine_configure(args, &chat.engine);
+    enum ossicle_status status = osl_host_engine_configure(args, &chat.engine);
     if (status == OSSICLE_OK) {
-        status = osl_engine_start(&chat.engine);
+        status = osl_host_engine_start(&chat.engine);
     }
     if (status != OSSICLE_OK) {
         return status;
     }
-    status = osl_answer_prepare(args, chat.engine.plan.context_tokens, &chat.answer);
+    status = osl_host_answer_prepare(args, chat.engine.plan.context_tokens, &chat.answer);
     if (status == OSSICLE_OK) {
         status = converse(&chat);
-        osl_answer_release(&chat.answer);
+        osl_host_answer_release(&chat.answer);
     }
-    osl_engine_stop(&chat.engine);
+    osl_host_engine_stop(&chat.engine);
     return status;
 }
 

@@ -41,7 +41,7 @@ static enum ossicle_status convert(const struct osl_args *args, convert_fn *func
                                    const struct osl_text *in, bool line_end,
                                    struct ossicle_error *error)
 {
-    uint64_t scratch_bytes = 2 * osl_json_arena_need(in->count) + SCRATCH_SPARE_BYTES;
+    uint64_t scratch_bytes = 2 * osl_host_json_arena_need(in->count) + SCRATCH_SPARE_BYTES;
     void *scratch = osl_pages(scratch_bytes);
     enum ossicle_status status =
         scratch != NULL ? OSSICLE_CAPACITY : osl_fault(error, OSSICLE_MEMORY, "no memory");

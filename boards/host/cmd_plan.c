@@ -3,7 +3,7 @@
 #include "engine.h"
 #include "out.h"
 
-static void print_json(const struct osl_engine *engine)
+static void print_json(const struct osl_host_engine *engine)
 {
     const struct ossicle_plan *plan = &engine->plan;
     osl_out_text("{\"model\": ");
@@ -30,7 +30,7 @@ static void print_json(const struct osl_engine *engine)
     osl_out_text("}\n");
 }
 
-static void print_table(const struct osl_engine *engine)
+static void print_table(const struct osl_host_engine *engine)
 {
     const struct ossicle_plan *plan = &engine->plan;
     char size[OSL_SIZE_TEXT_BYTES];
@@ -53,9 +53,9 @@ static void print_table(const struct osl_engine *engine)
 
 static enum ossicle_status run(const struct osl_args *args)
 {
-    static struct osl_engine engine;
+    static struct osl_host_engine engine;
     struct ossicle_error error = {0};
-    enum ossicle_status status = osl_engine_configure(args, &engine);
+    enum ossicle_status status = osl_host_engine_configure(args, &engine);
     if (status != OSSICLE_OK) {
         return status;
     }

@@ -57,7 +57,7 @@ static void put_speed(const char *name, uint32_t tokens, uint64_t ns)
                    ns > 0 ? (double)tokens * 1e9 / (double)ns : 0.0);
 }
 
-static void print_json(const struct osl_engine *engine, const struct osl_answer *answer)
+static void print_json(const struct osl_host_engine *engine, const struct osl_host_answer *answer)
 {
     struct ossicle_stats stats;
     ossicle_stats(engine->engine, &stats);
@@ -74,7 +74,7 @@ static void print_json(const struct osl_engine *engine, const struct osl_answer 
         put_kept("arguments", &answer->tool_arguments);
         osl_out_text("}]");
     }
-    osl_out_format(", \"finish_reason\": \"%s\", \"seed\": %llu", osl_answer_reason(answer),
+    osl_out_format(", \"finish_reason\": \"%s\", \"seed\": %llu", osl_host_answer_reason(answer),
                    (unsigned long long)answer->sampling.seed);
     osl_out_format(", \"usage\": {\"prompt_tokens\": %u, \"completion_tokens\": %u, "
                    "\"total_tokens\": %u}",
@@ -87,19 +87,20 @@ static void print_json(const struct osl_engine *engine, const struct osl_answer 
 }
 
 static enum ossicle_status answer_prompt(const struct osl_args *args,
-                                         const struct osl_engine *engine,
+                                         const struct osl_host_engine *engine,
                                          const struct osl_text *prompt)
 {
-    struct osl_answer answer;
-    enum ossicle_status status = osl_answer_prepare(args, engine->plan.context_tokens, &answer);
+    struct osl_host_answer answer;
+    enum ossicle_status status =
+        osl_host_answer_prepare(args, engine->plan.context_tokens, &answer);
     if (status != OSSICLE_OK) {
         return status;
     }
     status = osl_conversation_open(args, engine);
     if (status == OSSICLE_OK) {
         status = ossicle_say(engine->engine, OSSICLE_USER, prompt->bytes, prompt->count);
-        status = status == OSSICLE_OK ? osl_answer_stream(engine, &answer)
-                                      : osl_engine_complain(engine, status);
+        status = status == OSSICLE_OK ? osl_host_answer_stream(engine, &answer)
+                                      : osl_host_engine_complain(engine, status);
     }
     if (status == OSSICLE_OK && args->json) {
         print_json(engine, &answer);
@@ -111,26 +112,26 @@ static enum ossicle_status answer_prompt(const struct osl_args *args,
                      engine->plan.context_tokens);
     }
     if (status == OSSICLE_OK && args->stats) {
-        osl_answer_stats(engine, &answer);
+        osl_host_answer_stats(engine, &answer);
     }
-    osl_answer_release(&answer);
+    osl_host_answer_release(&answer);
     return status;
 }
 
 static enum ossicle_status run(const struct osl_args *args)
 {
-    static struct osl_engine engine;
+    static struct osl_host_engine engine;
     struct osl_text prompt = {0};
-    enum ossicle_status status = osl_engine_configure(args, &engine);
+    enum ossicle_status status = osl_host_engine_configure(args, &engine);
     if (status == OSSICLE_OK) {
         status = read_prompt(args, &prompt);
     }
     if (status == OSSICLE_OK) {
-        status = osl_engine_start(&engine);
+        status = osl_host_engine_start(&engine);
     }
     if (status == OSSICLE_OK) {
         status = answer_prompt(args, &engine, &prompt);
-        osl_engine_stop(&engine);
+        osl_host_engine_stop(&engine);
     }
     osl_text_free(&prompt);
     return status;

@@ -46,7 +46,7 @@ static enum ossicle_status flatten(const char *path, const cJSON *tree, struct p
         cJSON_ArrayForEach(item, prompt)
         {
             double id;
-            if (!cJSON_IsArray(prompt) || !osl_json_whole(item, 0, ID_MAX, &id)) {
+            if (!cJSON_IsArray(prompt) || !osl_host_json_whole(item, 0, ID_MAX, &id)) {
                 return osl_fault(error, OSSICLE_FORMAT, "%s: prompt %u, entry %u is no token id",
                                  path, prompts->count, count);
             }
@@ -67,7 +67,7 @@ static enum ossicle_status read_prompts(const char *path, struct prompts *prompt
                                         struct ossicle_error *error)
 {
     struct osl_text text = {0};
-    struct osl_json_arena arena = {0};
+    struct osl_host_json_arena arena = {0};
     cJSON *tree = NULL;
     const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
     enum ossicle_status status = osl_text_read(path, IDS_BYTES_MAX, &text, error);
@@ -79,12 +79,12 @@ static enum ossicle_status read_prompts(const char *path, struct prompts *prompt
     prompts->counts_bytes = prompts->ids_bytes;
     prompts->ids = osl_pages(prompts->ids_bytes);
     prompts->counts = osl_pages(prompts->counts_bytes);
-    arena.bytes = (size_t)osl_json_arena_need(text.count);
+    arena.bytes = (size_t)osl_host_json_arena_need(text.count);
     arena.base = osl_pages(arena.bytes);
     if (prompts->ids == NULL || prompts->counts == NULL || arena.base == NULL) {
         status = osl_fault(error, OSSICLE_MEMORY, "no memory for the ids in %s", name);
     } else {
-        status = osl_json_parse(name, text.bytes, text.count, &arena, &tree, error);
+        status = osl_host_json_parse(name, text.bytes, text.count, &arena, &tree, error);
     }
     if (status == OSSICLE_OK) {
         status = flatten(name, tree, prompts, error);
@@ -105,7 +105,7 @@ static void print_top(const struct ossicle_candidate *top, uint32_t count, bool 
     }
 }
 
-static enum ossicle_status score_prompts(const struct osl_engine *engine,
+static enum ossicle_status score_prompts(const struct osl_host_engine *engine,
                                          const struct osl_args *args, const struct prompts *prompts)
 {
     uint64_t bytes = (uint64_t)args->top * sizeof(struct ossicle_candidate);
@@ -123,7 +123,7 @@ static enum ossicle_status score_prompts(const struct osl_engine *engine,
     for (uint32_t i = 0; i < prompts->count; i++) {
         status = ossicle_score(engine->engine, ids, prompts->counts[i], top, count, NULL);
         if (status != OSSICLE_OK) {
-            status = osl_engine_complain(engine, status);
+            status = osl_host_engine_complain(engine, status);
             break;
         }
         osl_out_text(!args->json ? "" : i > 0 ? ", {\"top\": [" : "{\"top\": [");
@@ -138,10 +138,10 @@ static enum ossicle_status score_prompts(const struct osl_engine *engine,
 
 static enum ossicle_status score_ids(const struct osl_args *args)
 {
-    static struct osl_engine engine;
+    static struct osl_host_engine engine;
     struct prompts prompts = {0};
     struct ossicle_error error = {0};
-    enum ossicle_status status = osl_engine_configure(args, &engine);
+    enum ossicle_status status = osl_host_engine_configure(args, &engine);
     if (status != OSSICLE_OK) {
         return status;
     }
@@ -158,16 +158,16 @@ static enum ossicle_status score_ids(const struct osl_args *args)
         engine.config.weights = OSSICLE_WEIGHTS_MAPPED; /* a short visit: start at once */
     }
     engine.config.marks = 1;
-    status = osl_engine_start(&engine);
+    status = osl_host_engine_start(&engine);
     if (status == OSSICLE_OK) {
         status = score_prompts(&engine, args, &prompts);
-        osl_engine_stop(&engine);
+        osl_host_engine_stop(&engine);
     }
     prompts_free(&prompts);
     return status;
 }
 
-static void print_piece(const struct osl_engine *engine, int32_t id)
+static void print_piece(const struct osl_host_engine *engine, int32_t id)
 {
     char piece[PIECE_BYTES];
     size_t bytes = 0;
@@ -179,7 +179,7 @@ static void print_piece(const struct osl_engine *engine, int32_t id)
 }
 
 /* Per-token log-probabilities; perplexity is exp of minus their mean, the first token left out. */
-static void print_text_scores(const struct osl_engine *engine, const struct osl_args *args,
+static void print_text_scores(const struct osl_host_engine *engine, const struct osl_args *args,
                               const int32_t *ids, const float *logprobs, size_t count)
 {
     double sum = 0.0;
@@ -217,10 +217,10 @@ static void print_text_scores(const struct osl_engine *engine, const struct osl_
 static enum ossicle_status score_ids_of_text(const struct osl_args *args, const int32_t *ids,
                                              size_t count)
 {
-    static struct osl_engine engine;
+    static struct osl_host_engine engine;
     struct ossicle_candidate top;
     uint64_t bytes = count * sizeof(float);
-    enum ossicle_status status = osl_engine_configure(args, &engine);
+    enum ossicle_status status = osl_host_engine_configure(args, &engine);
     if (status != OSSICLE_OK) {
         return status;
     }
@@ -237,16 +237,16 @@ static enum ossicle_status score_ids_of_text(const struct osl_args *args, const 
         osl_complain("no memory for %zu log-probabilities", count);
         return OSSICLE_MEMORY;
     }
-    status = osl_engine_start(&engine);
+    status = osl_host_engine_start(&engine);
     if (status == OSSICLE_OK) {
         status = ossicle_score(engine.engine, ids, count, &top, 1, logprobs);
         osl_progress_end();
         if (status != OSSICLE_OK) {
-            status = osl_engine_complain(&engine, status);
+            status = osl_host_engine_complain(&engine, status);
         } else {
             print_text_scores(&engine, args, ids, logprobs, count);
         }
-        osl_engine_stop(&engine);
+        osl_host_engine_stop(&engine);
     }
     osl_pages_free(logprobs, bytes);
     return status;
@@ -272,11 +272,11 @@ static enum ossicle_status read_text(const char *given, struct osl_text *text,
 /* The ids decide how large the context must be, so a small engine makes them first. */
 static enum ossicle_status score_text(const struct osl_args *args)
 {
-    static struct osl_engine tokenizer;
+    static struct osl_host_engine tokenizer;
     struct ossicle_error error = {0};
     struct osl_text text = {0};
     size_t count = 0;
-    enum ossicle_status status = osl_engine_start_tokenizer(args, &tokenizer);
+    enum ossicle_status status = osl_host_engine_start_tokenizer(args, &tokenizer);
     if (status != OSSICLE_OK) {
         return status;
     }
@@ -291,9 +291,9 @@ static enum ossicle_status score_text(const struct osl_args *args)
     } else {
         status = ossicle_tokenize(tokenizer.engine, text.bytes, text.count, args->specials, ids,
                                   text.count + 1, &count);
-        status = status == OSSICLE_OK ? status : osl_engine_complain(&tokenizer, status);
+        status = status == OSSICLE_OK ? status : osl_host_engine_complain(&tokenizer, status);
     }
-    osl_engine_stop(&tokenizer);
+    osl_host_engine_stop(&tokenizer);
     osl_text_free(&text);
     if (status == OSSICLE_OK && count == 0) {
         osl_complain("--text: the text is empty");

@@ -36,7 +36,7 @@ static void print_ids(const int32_t *ids, size_t count, const char *between)
 }
 
 /* A text has at most one id a byte. */
-static enum ossicle_status encode(const struct osl_engine *engine, const struct osl_args *args,
+static enum ossicle_status encode(const struct osl_host_engine *engine, const struct osl_args *args,
                                   const char *text, size_t bytes, struct room *room)
 {
     size_t count = 0;
@@ -47,13 +47,13 @@ static enum ossicle_status encode(const struct osl_engine *engine, const struct 
     enum ossicle_status status = ossicle_tokenize(engine->engine, text, bytes, args->specials,
                                                   room->pages, bytes + 1, &count);
     if (status != OSSICLE_OK) {
-        return osl_engine_complain(engine, status);
+        return osl_host_engine_complain(engine, status);
     }
     print_ids(room->pages, count, args->json ? ", " : " ");
     return OSSICLE_OK;
 }
 
-static enum ossicle_status decode(const struct osl_engine *engine, const struct osl_args *args,
+static enum ossicle_status decode(const struct osl_host_engine *engine, const struct osl_args *args,
                                   const int32_t *ids, size_t count, struct room *room)
 {
     size_t bytes = 0;
@@ -67,7 +67,7 @@ static enum ossicle_status decode(const struct osl_engine *engine, const struct 
         status = ossicle_detokenize(engine->engine, ids, count, room->pages, room->bytes, &bytes);
     }
     if (status != OSSICLE_OK) {
-        return osl_engine_complain(engine, status);
+        return osl_host_engine_complain(engine, status);
     }
     if (args->json) {
         osl_out_json(room->pages, bytes);
@@ -107,7 +107,7 @@ static enum ossicle_status read_ids(const struct osl_text *in, int32_t *ids, siz
     return OSSICLE_OK;
 }
 
-static enum ossicle_status convert_text(const struct osl_engine *engine,
+static enum ossicle_status convert_text(const struct osl_host_engine *engine,
                                         const struct osl_args *args, const struct osl_text *in)
 {
     struct room room = {0};
@@ -130,7 +130,7 @@ static enum ossicle_status convert_text(const struct osl_engine *engine,
 }
 
 /* One entry of the input array: a string to an array of ids, or the other way round. */
-static enum ossicle_status convert_entry(const struct osl_engine *engine,
+static enum ossicle_status convert_entry(const struct osl_host_engine *engine,
                                          const struct osl_args *args, const cJSON *entry,
                                          uint32_t index, struct room *ids, struct room *room)
 {
@@ -152,7 +152,7 @@ static enum ossicle_status convert_entry(const struct osl_engine *engine,
     cJSON_ArrayForEach(item, entry)
     {
         double id = 0;
-        good = good && osl_json_whole(item, 0, ID_MAX, &id);
+        good = good && osl_host_json_whole(item, 0, ID_MAX, &id);
         numbers[count++] = (int32_t)id;
     }
     if (!good) {
@@ -162,7 +162,7 @@ static enum ossicle_status convert_entry(const struct osl_engine *engine,
     return decode(engine, args, numbers, count, room);
 }
 
-static enum ossicle_status convert_tree(const struct osl_engine *engine,
+static enum ossicle_status convert_tree(const struct osl_host_engine *engine,
                                         const struct osl_args *args, const cJSON *tree,
                                         uint64_t bytes)
 {
@@ -196,13 +196,13 @@ static enum ossicle_status convert_tree(const struct osl_engine *engine,
     return status;
 }
 
-static enum ossicle_status convert_json(const struct osl_engine *engine,
+static enum ossicle_status convert_json(const struct osl_host_engine *engine,
                                         const struct osl_args *args, const struct osl_text *in)
 {
     struct ossicle_error error = {0};
-    struct osl_json_arena arena = {.bytes = (size_t)osl_json_arena_need(in->count)};
+    struct osl_host_json_arena arena = {.bytes = (size_t)osl_host_json_arena_need(in->count)};
     cJSON *tree = NULL;
-    if (osl_json_has_nul(in->bytes, in->count)) {
+    if (osl_host_json_has_nul(in->bytes, in->count)) {
         osl_complain("standard input: a text with \\u0000 can not be taken from JSON; pipe it in "
                      "without --json");
         return OSSICLE_UNSUPPORTED;
@@ -213,7 +213,7 @@ static enum ossicle_status convert_json(const struct osl_engine *engine,
         return OSSICLE_MEMORY;
     }
     enum ossicle_status status =
-        osl_json_parse("standard input", in->bytes, in->count, &arena, &tree, &error);
+        osl_host_json_parse("standard input", in->bytes, in->count, &arena, &tree, &error);
     if (status != OSSICLE_OK) {
         osl_complain("%s", error.text);
     } else {
@@ -225,10 +225,10 @@ static enum ossicle_status convert_json(const struct osl_engine *engine,
 
 static enum ossicle_status run(const struct osl_args *args)
 {
-    static struct osl_engine engine;
+    static struct osl_host_engine engine;
     struct ossicle_error error = {0};
     struct osl_text in = {0};
-    enum ossicle_status status = osl_engine_start_tokenizer(args, &engine);
+    enum ossicle_status status = osl_host_engine_start_tokenizer(args, &engine);
     if (status != OSSICLE_OK) {
         return status;
     }
@@ -242,7 +242,7 @@ static enum ossicle_status run(const struct osl_args *args)
         osl_out_discard();
     }
     osl_text_free(&in);
-    osl_engine_stop(&engine);
+    osl_host_engine_stop(&engine);
     return status;
 }
 

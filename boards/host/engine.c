@@ -19,7 +19,8 @@ static void log_line(void *user, enum ossicle_log_level level, const char *line)
     }
 }
 
-static enum ossicle_status choose_profile(const struct osl_args *args, struct osl_engine *engine,
+static enum ossicle_status choose_profile(const struct osl_args *args,
+                                          struct osl_host_engine *engine,
                                           struct ossicle_error *error)
 {
     struct osl_machine machine;
@@ -28,7 +29,7 @@ static enum ossicle_status choose_profile(const struct osl_args *args, struct os
     return osl_profile_choose(args->board, &machine, &engine->profile, error);
 }
 
-static void fill_config(const struct osl_args *args, struct osl_engine *engine)
+static void fill_config(const struct osl_args *args, struct osl_host_engine *engine)
 {
     static const enum ossicle_weights weights[] = {OSSICLE_WEIGHTS_AUTO, OSSICLE_WEIGHTS_MAPPED,
                                                    OSSICLE_WEIGHTS_RESIDENT};
@@ -54,7 +55,8 @@ static void fill_config(const struct osl_args *args, struct osl_engine *engine)
     config->user = &verbose;
 }
 
-enum ossicle_status osl_engine_configure(const struct osl_args *args, struct osl_engine *engine)
+enum ossicle_status osl_host_engine_configure(const struct osl_args *args,
+                                              struct osl_host_engine *engine)
 {
     struct ossicle_error error = {0};
     memset(engine, 0, sizeof *engine);
@@ -78,7 +80,7 @@ enum ossicle_status osl_engine_configure(const struct osl_args *args, struct osl
 }
 
 /* One block for the engine's whole life, on a 2 MiB boundary so that huge pages fit. */
-static bool reserve(struct osl_engine *engine)
+static bool reserve(struct osl_host_engine *engine)
 {
     engine->memory_bytes = engine->plan.memory_bytes;
     engine->reserved_bytes = engine->memory_bytes + HUGE_PAGE_BYTES;
@@ -98,7 +100,7 @@ static bool reserve(struct osl_engine *engine)
     return true;
 }
 
-enum ossicle_status osl_engine_start(struct osl_engine *engine)
+enum ossicle_status osl_host_engine_start(struct osl_host_engine *engine)
 {
     struct ossicle_error error = {0};
     enum ossicle_status status = ossicle_plan(&engine->config, &engine->plan, &error);
@@ -122,14 +124,14 @@ enum ossicle_status osl_engine_start(struct osl_engine *engine)
     osl_progress_end();
     if (status != OSSICLE_OK) {
         osl_complain("%s", error.text);
-        osl_engine_stop(engine);
+        osl_host_engine_stop(engine);
         return status;
     }
     osl_signals_engine(engine->engine, ossicle_cancel);
     return OSSICLE_OK;
 }
 
-void osl_engine_stop(struct osl_engine *engine)
+void osl_host_engine_stop(struct osl_host_engine *engine)
 {
     osl_signals_engine(NULL, NULL);
     ossicle_halt(engine->engine);
@@ -138,10 +140,10 @@ void osl_engine_stop(struct osl_engine *engine)
     engine->memory = NULL;
 }
 
-enum ossicle_status osl_engine_start_tokenizer(const struct osl_args *args,
-                                               struct osl_engine *engine)
+enum ossicle_status osl_host_engine_start_tokenizer(const struct osl_args *args,
+                                                    struct osl_host_engine *engine)
 {
-    enum ossicle_status status = osl_engine_configure(args, engine);
+    enum ossicle_status status = osl_host_engine_configure(args, engine);
     if (status != OSSICLE_OK) {
         return status;
     }
@@ -150,10 +152,11 @@ enum ossicle_status osl_engine_start_tokenizer(const struct osl_args *args,
     engine->config.threads = 1;
     engine->config.marks = 1;
     engine->config.weights = OSSICLE_WEIGHTS_MAPPED;
-    return osl_engine_start(engine);
+    return osl_host_engine_start(engine);
 }
 
-enum ossicle_status osl_engine_complain(const struct osl_engine *engine, enum ossicle_status status)
+enum ossicle_status osl_host_engine_complain(const struct osl_host_engine *engine,
+                                             enum ossicle_status status)
 {
     const char *text = ossicle_error_text(engine->engine);
     osl_complain("%s", text[0] != '\0' ? text : ossicle_status_text(status));

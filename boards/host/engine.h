@@ -5,7 +5,7 @@
 #include "options.h"
 #include "profile.h"
 
-struct osl_engine {
+struct osl_host_engine {
     ossicle *engine; /* NULL until started */
     struct ossicle_config config;
     struct ossicle_plan plan;
@@ -18,21 +18,21 @@ struct osl_engine {
 
 /* Fills config from the options and, for what they leave open, from the profile. Takes no memory
  * and opens no file but a --board FILE. Complains and returns a status on failure. */
-OSSICLE_MUST_USE enum ossicle_status osl_engine_configure(const struct osl_args *args,
-                                                          struct osl_engine *engine);
+OSSICLE_MUST_USE enum ossicle_status osl_host_engine_configure(const struct osl_args *args,
+                                                               struct osl_host_engine *engine);
 
 /* Plans, refuses what does not fit, takes the memory once, boots. The caller may change
  * engine->config between configure and start. Complains on failure; nothing is left open then. */
-OSSICLE_MUST_USE enum ossicle_status osl_engine_start(struct osl_engine *engine);
+OSSICLE_MUST_USE enum ossicle_status osl_host_engine_start(struct osl_host_engine *engine);
 
-void osl_engine_stop(struct osl_engine *engine);
+void osl_host_engine_stop(struct osl_host_engine *engine);
 
 /* Configures and starts an engine that is only asked about tokens: small, mapped, one thread. */
-OSSICLE_MUST_USE enum ossicle_status osl_engine_start_tokenizer(const struct osl_args *args,
-                                                                struct osl_engine *engine);
+OSSICLE_MUST_USE enum ossicle_status
+osl_host_engine_start_tokenizer(const struct osl_args *args, struct osl_host_engine *engine);
 
 /* Complains with what the engine said about its last failing call; returns status. */
-enum ossicle_status osl_engine_complain(const struct osl_engine *engine,
-                                        enum ossicle_status status);
+enum ossicle_status osl_host_engine_complain(const struct osl_host_engine *engine,
+                                             enum ossicle_status status);
 
 #endif

@@ -16,12 +16,12 @@
 #define ARENA_SPARE_BYTES 4096
 #define READ_STEP_BYTES (1u << 20)
 
-/* What cJSON's hooks take memory from; set only while osl_json_parse runs. */
-static struct osl_json_arena *hooked_arena;
+/* What cJSON's hooks take memory from; set only while osl_host_json_parse runs. */
+static struct osl_host_json_arena *hooked_arena;
 
 static void *arena_take(size_t bytes)
 {
-    struct osl_json_arena *arena = hooked_arena;
+    struct osl_host_json_arena *arena = hooked_arena;
     size_t rounded = (bytes + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
     if (rounded < bytes || rounded > arena->bytes - arena->used) {
         return NULL;
@@ -36,16 +36,16 @@ static void arena_keep(void *taken)
     (void)taken;
 }
 
-_Static_assert(sizeof(cJSON) <= 64, "osl_json_arena_need counts 64 bytes a node");
+_Static_assert(sizeof(cJSON) <= 64, "osl_host_json_arena_need counts 64 bytes a node");
 
-uint64_t osl_json_arena_need(uint64_t bytes)
+uint64_t osl_host_json_arena_need(uint64_t bytes)
 {
     return bytes * (64 / 2 + 2 * ARENA_ALIGNMENT) + ARENA_SPARE_BYTES;
 }
 
-enum ossicle_status osl_json_parse(const char *name, const char *text, size_t bytes,
-                                   struct osl_json_arena *arena, cJSON **tree_out,
-                                   struct ossicle_error *error)
+enum ossicle_status osl_host_json_parse(const char *name, const char *text, size_t bytes,
+                                        struct osl_host_json_arena *arena, cJSON **tree_out,
+                                        struct ossicle_error *error)
 {
     cJSON_Hooks hooks = {.malloc_fn = arena_take, .free_fn = arena_keep};
     const char *end = NULL;
@@ -87,8 +87,8 @@ static bool same_key(const char *text, size_t length, const char *key)
     return strlen(key) == length && memcmp(text, key, length) == 0;
 }
 
-uint32_t osl_json_line(const char *text, size_t bytes, const char *parent, const char *key,
-                       uint32_t occurrence)
+uint32_t osl_host_json_line(const char *text, size_t bytes, const char *parent, const char *key,
+                            uint32_t occurrence)
 {
     uint32_t line = 1;
     uint32_t depth = 0;
@@ -126,7 +126,7 @@ uint32_t osl_json_line(const char *text, size_t bytes, const char *parent, const
     return 1;
 }
 
-bool osl_json_whole(const cJSON *item, double least, double most, double *out)
+bool osl_host_json_whole(const cJSON *item, double least, double most, double *out)
 {
     if (!cJSON_IsNumber(item) || !(item->valuedouble >= least && item->valuedouble <= most) ||
         item->valuedouble != floor(item->valuedouble)) {
@@ -136,7 +136,7 @@ bool osl_json_whole(const cJSON *item, double least, double most, double *out)
     return true;
 }
 
-bool osl_json_has_nul(const char *text, size_t bytes)
+bool osl_host_json_has_nul(const char *text, size_t bytes)
 {
     for (size_t i = 0; i + 1 < bytes; i++) {
         if (text[i] != '\\') {

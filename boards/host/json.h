@@ -1,7 +1,7 @@
 /* Reading JSON with cJSON out of a fixed arena: nothing is taken from the heap.
  *
- * cJSON's hooks are process-wide; osl_json_parse points them at the arena while it runs and puts
- * the C library's back. Freeing a tree is forgetting its arena. */
+ * cJSON's hooks are process-wide; osl_host_json_parse points them at the arena while it runs and
+ * puts the C library's back. Freeing a tree is forgetting its arena. */
 #ifndef OSL_HOST_JSON_H
 #define OSL_HOST_JSON_H
 
@@ -12,7 +12,7 @@
 
 #include "model/ossicle.h"
 
-struct osl_json_arena {
+struct osl_host_json_arena {
     unsigned char *base;
     size_t bytes;
     size_t used;
@@ -20,25 +20,27 @@ struct osl_json_arena {
 
 /* Bytes of arena that any JSON text of `bytes` bytes fits in: a node of at most 64 bytes and its
  * rounding for every two bytes of text, and the text's own strings twice. */
-uint64_t osl_json_arena_need(uint64_t bytes);
+uint64_t osl_host_json_arena_need(uint64_t bytes);
 
 /* Parses text [bytes], which must be terminated by a zero byte at text[bytes]. name stands for the
  * file in errors, which say "name:line: what is wrong". Nothing may follow the value. */
-OSSICLE_MUST_USE enum ossicle_status osl_json_parse(const char *name, const char *text,
-                                                    size_t bytes, struct osl_json_arena *arena,
-                                                    cJSON **tree_out, struct ossicle_error *error);
+OSSICLE_MUST_USE enum ossicle_status osl_host_json_parse(const char *name, const char *text,
+                                                         size_t bytes,
+                                                         struct osl_host_json_arena *arena,
+                                                         cJSON **tree_out,
+                                                         struct ossicle_error *error);
 
 /* Line (from 1) of the occurrence-th member (from 0) called key at nesting depth `depth` (1: in
  * the outermost object) under `parent` (NULL at depth 1); 1 if it is not there. The text must be
  * valid. Keys are compared as written, without resolving escapes. */
-uint32_t osl_json_line(const char *text, size_t bytes, const char *parent, const char *key,
-                       uint32_t occurrence);
+uint32_t osl_host_json_line(const char *text, size_t bytes, const char *parent, const char *key,
+                            uint32_t occurrence);
 
 /* A whole number within [least, most]; false for anything else. */
-bool osl_json_whole(const cJSON *item, double least, double most, double *out);
+bool osl_host_json_whole(const cJSON *item, double least, double most, double *out);
 
 /* Does the text hold \u0000, which a C string can not carry? */
-bool osl_json_has_nul(const char *text, size_t bytes);
+bool osl_host_json_has_nul(const char *text, size_t bytes);
 
 /* Reads a whole file ("-": stdin) of at most `most` bytes into fresh pages, terminated; a longer
  * one, a directory and an unreadable one are errors that name it. */

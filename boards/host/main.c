@@ -7,6 +7,8 @@
 #include "term.h"
 
 static const struct osl_command *const commands[] = {
+    &osl_cmd_harmony,
+    &osl_cmd_inspect,
     &osl_cmd_verify,
     &osl_cmd_version,
 };

@@ -14,7 +14,8 @@
 #define CONTEXT_TOKENS_MAX 1048576
 #define PREFILL_TOKENS_MAX 4096
 #define THREADS_MAX 256
-#define TOP_MAX 262144
+#define TOP_K_MAX 262144
+#define SCORE_TOP_MAX 1024 /* what ossicle_score gives at most */
 #define REPETITIONS_MAX 1000
 #define BENCH_TOKENS_MAX 1048576
 #define HELP_COLUMN 27
@@ -95,7 +96,7 @@ static const struct option options[] = {
      "same seed, same settings, same text (default: random)", 0, 0, NULL},
     {"--temperature", "--temp", KIND_REAL, TALKS, FIELD(temperature), "T",
      "0: always the best token (default 1)", 0, 100, NULL},
-    {"--top-k", NULL, KIND_UINT, TALKS, FIELD(top_k), "K", "0: off (default)", 0, TOP_MAX, NULL},
+    {"--top-k", NULL, KIND_UINT, TALKS, FIELD(top_k), "K", "0: off (default)", 0, TOP_K_MAX, NULL},
     {"--top-p", NULL, KIND_REAL, TALKS, FIELD(top_p), "P", "1: off (default)", 0, 1, NULL},
     {"--min-p", NULL, KIND_REAL, TALKS, FIELD(min_p), "P", "0: off (default)", 0, 1, NULL},
     {"--repetition-penalty", NULL, KIND_REAL, TALKS, FIELD(repetition_penalty), "R",
@@ -122,7 +123,7 @@ static const struct option options[] = {
     {"--text", NULL, KIND_TEXT, OSL_CMD_SCORE, FIELD(text), "TEXT",
      "a text, a file that holds one, or '-' for stdin", 0, 0, NULL},
     {"--top", NULL, KIND_UINT, OSL_CMD_SCORE, FIELD(top), "K",
-     "how many of the best next tokens (default 10)", 1, TOP_MAX, NULL},
+     "how many of the best next tokens, 1 to 1024 (default 10)", 1, SCORE_TOP_MAX, NULL},
     {"--decode", NULL, KIND_FLAG, OSL_CMD_TOKENIZE, FIELD(decode), NULL, "ids to text", 0, 0, NULL},
     {"--specials", NULL, KIND_FLAG, OSL_CMD_TOKENIZE | OSL_CMD_SCORE, FIELD(specials), NULL,
      "<|start|> and its like become special tokens", 0, 0, NULL},

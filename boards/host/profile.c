@@ -32,7 +32,8 @@ struct key {
 static enum ossicle_status wrong(struct reader *reader, const char *key, uint32_t occurrence,
                                  const char *text)
 {
-    uint32_t line = osl_json_line(reader->text, reader->bytes, reader->parent, key, occurrence);
+    uint32_t line =
+        osl_host_json_line(reader->text, reader->bytes, reader->parent, key, occurrence);
     return osl_fault(reader->error, OSSICLE_FORMAT, "%s:%u: %s%s%s: %s", reader->file, line,
                      reader->parent != NULL ? reader->parent : "",
                      reader->parent != NULL ? "." : "", key, text);
@@ -56,7 +57,7 @@ static enum ossicle_status read_count(struct reader *reader, const cJSON *item, 
 {
     double value;
     char text[96];
-    if (!osl_json_whole(item, least, most, &value)) {
+    if (!osl_host_json_whole(item, least, most, &value)) {
         snprintf(text, sizeof text, "must be a whole number from %u to %u", least, most);
         return wrong(reader, item->string, 0, text);
     }
@@ -307,7 +308,7 @@ enum ossicle_status osl_profile_parse(const char *file, const char *text, size_t
                                       struct osl_profile *out, struct ossicle_error *error)
 {
     static _Alignas(16) unsigned char memory[ARENA_BYTES];
-    struct osl_json_arena arena = {.base = memory, .bytes = sizeof memory};
+    struct osl_host_json_arena arena = {.base = memory, .bytes = sizeof memory};
     struct reader reader = {.file = file, .text = text, .bytes = bytes, .error = error};
     struct osl_profile profile;
     cJSON *tree = NULL;
@@ -316,7 +317,7 @@ enum ossicle_status osl_profile_parse(const char *file, const char *text, size_t
         return osl_fault(error, OSSICLE_FORMAT, "%s: longer than the %d bytes of a profile", file,
                          OSL_PROFILE_FILE_BYTES_MAX);
     }
-    enum ossicle_status status = osl_json_parse(file, text, bytes, &arena, &tree, error);
+    enum ossicle_status status = osl_host_json_parse(file, text, bytes, &arena, &tree, error);
     if (status != OSSICLE_OK) {
         return status;
     }

@@ -1,0 +1,67 @@
+# shellcheck shell=bash
+# What the scripts beside this one share: each drives the real program, in a folder of its own.
+#
+#   tests/host/NAME.sh PROGRAM MAKE_GGUF
+#     PROGRAM    ossicle
+#     MAKE_GGUF  the writer of model files
+#
+# They print what failed. Exit 0 if nothing did, 77 if a tool is missing, else 1.
+set -u
+ossicle=$1
+make_gguf=$2
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failures=0
+
+fail() {
+    failures=$((failures + 1))
+    printf 'FAILED: %s\n' "$*"
+    [ ! -s err ] || sed 's/^/    stderr: /' err | head -5
+}
+
+# expect RC ARGS...: runs ossicle; stdout in `out`, stderr in `err`, stdin from `in` if there.
+expect() {
+    local want=$1 got=0
+    shift
+    if [ -e in ]; then "$ossicle" "$@" >out 2>err <in; else "$ossicle" "$@" >out 2>err </dev/null; fi
+    got=$?
+    rm -f in
+    [ "$got" = "$want" ] || fail "ossicle $* gave $got, not $want"
+}
+says() { grep -qF -- "$1" err || fail "stderr lacks '$1'"; }
+prints() { grep -qF -- "$1" out || fail "stdout lacks '$1': $(head -c 300 out)"; }
+json() { jq -e "$1" out >/dev/null 2>>err || fail "JSON is not so: $1: $(head -c 300 out)"; }
+one_line() { [ "$(wc -l <err)" = 1 ] || fail "stderr has not one line"; }
+silent() { [ ! -s "$1" ] || fail "$1 is not empty: $(head -c 200 "$1")"; }
+need() { command -v "$1" >/dev/null || { echo "skipped: no $1 here"; exit 77; }; }
+
+# model [OPTIONS of make_gguf]: makes model.gguf, a tiny one with room for a long context.
+model() {
+    [ -e model.gguf ] ||
+        "$make_gguf" --preset tiny --context 131072 "$@" --out model.gguf >/dev/null || exit 1
+}
+
+# wait_for FILE: until it has a byte; 10 s at most.
+wait_for() {
+    for _ in $(seq 200); do
+        [ ! -s "$1" ] || return 0
+        sleep 0.05
+    done
+    fail "nothing came in $1"
+}
+
+# Options that keep an answer from ending: no token may end a message or the turn.
+endless() {
+    local id
+    for id in $(printf '<|return|><|end|><|call|><|endoftext|>' |
+        "$ossicle" tokenize -m model.gguf --specials); do
+        printf -- '--logit-bias %s=-100 ' "$id"
+    done
+}
+
+finish() {
+    [ $failures = 0 ] || { echo "$failures failures"; exit 1; }
+    exit 0
+}
+need jq
