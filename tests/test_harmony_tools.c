@@ -269,11 +269,11 @@ static void tools_wrong(void **state)
         {"[\n3]", "tools: line 2: tools[0] must be an object whose type is \"function\", "
                   "\"browser\" or \"python\""},
         {"[{\"type\":\"function\"}]",
-         "tools: line 1: tools[0].function.name must be a string without spaces"},
+         "tools: line 1: tools[0].function.name must be a string of 1 to 149 bytes without spaces"},
         {"[{\"function\":{\"name\":\"a b\"}}]",
-         "tools: line 1: tools[0].function.name must be a string without spaces"},
+         "tools: line 1: tools[0].function.name must be a string of 1 to 149 bytes without spaces"},
         {"[{\"function\":{\"name\":\"a\\u0000b\"}}]",
-         "tools: line 1: tools[0].function.name must be a string without spaces"},
+         "tools: line 1: tools[0].function.name must be a string of 1 to 149 bytes without spaces"},
         {"[{\"function\":{\"name\":\"a\",\n\"description\":4}}]",
          "tools: line 2: tools[0].function.description must be a string"},
     };
