@@ -8,7 +8,8 @@ expect 0 harmony render
 prints 'Reasoning: low'
 [ "$(tail -c 17 out)" = '<|start|>assistant' ] || [ "$(tail -c 18 out)" = '<|start|>assistant' ] ||
     fail "no start of the assistant's message at the end"
-printf '<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Yes<|return|>' >in
+printf '%s%s' '<|channel|>analysis<|message|>hm<|end|>' \
+    '<|start|>assistant<|channel|>final<|message|>Yes<|return|>' >in
 expect 0 harmony parse --role assistant
 json 'length == 2 and .[0].channel == "analysis" and .[1].content == "Yes"'
 json '[.[] | has("recipient") or has("name")] | any | not'

@@ -24,7 +24,8 @@ fail() {
 expect() {
     local want=$1 got=0
     shift
-    if [ -e in ]; then "$ossicle" "$@" >out 2>err <in; else "$ossicle" "$@" >out 2>err </dev/null; fi
+    [ -e in ] || : >in
+    "$ossicle" "$@" >out 2>err <in
     got=$?
     rm -f in
     [ "$got" = "$want" ] || fail "ossicle $* gave $got, not $want"
