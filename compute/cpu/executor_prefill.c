@@ -1,0 +1,481 @@
+/* Prefill: many tokens, bound by arithmetic.
+ *
+ * Inputs are quantised once for all tokens. A matmul is cut into tiles of weight rows, each
+ * unpacked once and multiplied with every token that wants it; only where there are fewer tiles
+ * than threads can use are tokens cut too. Tokens are grouped by expert (a counting sort, so
+ * within an expert they keep their order) and an expert's output is added to the residual in the
+ * order in which its token chose it. Nothing of this shows in the numbers: each is a function of
+ * one weight row and one token.
+ *
+ * A layer takes fourteen barriers; at a step of hundreds of tokens they do not matter. */
+#include "executor_step.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TILE OSL_MATMUL_TILE_ROWS
+#define TILES_PER_THREAD 4 /* fewer, and tokens are cut too */
+#define TOKEN_BLOCK_MIN 16
+
+/* The routes of a step, sorted by expert. Entries [begin[e], begin[e+1]) belong to expert e and
+ * are rows of EXPERT_H and EXPERT_Y. */
+struct groups {
+    uint16_t *ids;   /* [tokens][used] */
+    float *weights;  /* [tokens][used] */
+    uint32_t *token; /* [entries] */
+    uint32_t *place; /* [tokens][used]: the entry */
+    uint32_t *begin; /* [experts + 1] */
+};
+
+static struct groups groups_of(const struct osl_executor *executor)
+{
+    const struct osl_scratch_layout *layout = &executor->layout;
+    return (struct groups){
+        .ids = osl_scratch_at(executor, layout->route_ids),
+        .weights = osl_scratch_at(executor, layout->route_weights),
+        .token = osl_scratch_at(executor, layout->group_token),
+        .place = osl_scratch_at(executor, layout->group_place),
+        .begin = osl_scratch_at(executor, layout->group_begin),
+    };
+}
+
+/* The shared activations, row 0 at `row`. q8 parts are there whether filled or not. */
+static struct osl_act shared_act(const struct osl_executor *executor, const float *f32,
+                                 uint32_t row, uint32_t cols)
+{
+    const struct osl_q8_layout *act = &executor->layout.act;
+    uint32_t blocks = cols / OSL_BLOCK_COLS;
+    return (struct osl_act){
+        .f32 = f32 + (uint64_t)row * cols,
+        .q = (int8_t *)osl_scratch_at(executor, act->q) + (uint64_t)row * cols,
+        .scale = (float *)osl_scratch_at(executor, act->scale) + (uint64_t)row * blocks,
+        .sum = (int32_t *)osl_scratch_at(executor, act->sum) + (uint64_t)row * blocks,
+        .f32_stride = cols,
+        .q_stride = cols,
+        .block_stride = blocks,
+    };
+}
+
+static void quantize_row(const struct osl_executor *executor, const float *f32, uint32_t row,
+                         uint32_t cols)
+{
+    const struct osl_q8_layout *act = &executor->layout.act;
+    uint64_t blocks = cols / OSL_BLOCK_COLS;
+    executor->config.kernels->quantize(
+        (int8_t *)osl_scratch_at(executor, act->q) + (uint64_t)row * cols,
+        (float *)osl_scratch_at(executor, act->scale) + row * blocks,
+        (int32_t *)osl_scratch_at(executor, act->sum) + row * blocks, f32, cols);
+}
+
+/* Quantises rows [0, rows) of a buffer; a phase of its own. */
+static bool quantize_rows(struct osl_worker *worker, enum osl_buffer buffer, uint32_t rows)
+{
+    const struct osl_executor *executor = worker->executor;
+    uint32_t cols = osl_input_cols(executor, buffer);
+    const float *in = osl_buffer_f32(executor, buffer);
+    for (uint32_t row; (row = osl_worker_take(worker, 1, rows)) < rows;) {
+        quantize_row(executor, in + (uint64_t)row * cols, row, cols);
+    }
+    return osl_worker_meet(worker);
+}
+
+/* NORM[i] = rmsnorm(X[first + i]), quantised too if asked. */
+static bool rmsnorm_rows(struct osl_worker *worker, const struct osl_op *op, uint32_t first,
+                         uint32_t count, bool q8)
+{
+    const struct osl_executor *executor = worker->executor;
+    uint64_t hidden = executor->shape.hidden;
+    for (uint32_t i; (i = osl_worker_take(worker, 1, count)) < count;) {
+        float *out = osl_buffer_f32(executor, OSL_BUFFER_NORM) + i * hidden;
+        const float *x = osl_buffer_f32(executor, OSL_BUFFER_X) + (first + i) * hidden;
+        executor->config.kernels->rmsnorm(out, x, op->gain->data, (uint32_t)hidden,
+                                          executor->shape.rms_eps);
+        if (q8) {
+            quantize_row(executor, out, i, (uint32_t)hidden);
+        }
+    }
+    return osl_worker_meet(worker);
+}
+
+static float *own_tile(const struct osl_worker *worker, uint32_t which)
+{
+    const struct osl_executor *executor = worker->executor;
+    uint64_t tile_floats = (uint64_t)executor->config.limits.prefill_tokens * TILE;
+    return (float *)(void *)(worker->own + executor->layout.tile) + which * tile_floats;
+}
+
+/* tile[t][r] = weight row r . x[t] + bias, for rows [row, row + rows) of an expert. */
+static void matmul_tile(const struct osl_worker *worker, float *tile,
+                        const struct osl_weight *weight, const struct osl_weight *bias,
+                        uint32_t expert, uint32_t row, uint32_t rows, const struct osl_act *x,
+                        const uint32_t *token_index, uint32_t tokens)
+{
+    OSL_ASSERT_HOT(rows <= TILE && row + rows <= weight->rows);
+    OSL_ASSERT_HOT(tokens <= worker->executor->config.limits.prefill_tokens);
+    worker->executor->config.kernels->matmul[weight->dtype](
+        tile, rows, osl_weight_row(weight, expert, row), weight->row_bytes, rows, weight->cols, x,
+        token_index, tokens, worker->own + worker->executor->layout.unpacked);
+    const float *b = osl_bias_row(bias, expert, row);
+    for (uint32_t t = 0; b != NULL && t < tokens; t++) {
+        for (uint32_t r = 0; r < rows; r++) {
+            tile[(uint64_t)t * rows + r] += b[r];
+        }
+    }
+}
+
+/* Where a matmul's outputs go: rows `stride` floats apart. */
+struct target {
+    float *out;
+    uint64_t stride;
+    bool add;
+};
+
+static void put_tile(const struct target *target, const float *tile, uint32_t rows, uint32_t tokens)
+{
+    for (uint32_t t = 0; t < tokens; t++) {
+        float *out = target->out + t * target->stride;
+        const float *in = tile + (uint64_t)t * rows;
+        for (uint32_t r = 0; r < rows; r++) {
+            out[r] = target->add ? out[r] + in[r] : in[r];
+        }
+    }
+}
+
+/* out[t] = or += the op's weights side by side on x[t], for `tokens` tokens. */
+static bool matmul_rows(struct osl_worker *worker, const struct osl_op *op, struct osl_act x,
+                        uint32_t tokens, struct target all)
+{
+    struct osl_executor *executor = worker->executor;
+    uint32_t tiles[3] = {0, 0, 0};
+    uint32_t tile_count = 0;
+    for (uint32_t w = 0; w < op->weight_count; w++) {
+        tiles[w] = (op->weight[w]->rows + TILE - 1) / TILE;
+        tile_count += tiles[w];
+        executor->weight_bytes += worker->index == 0 ? op->weight[w]->expert_bytes : 0;
+    }
+    uint32_t blocks = (worker->count * TILES_PER_THREAD + tile_count - 1) / tile_count;
+    uint32_t block_tokens = (tokens + blocks - 1) / blocks;
+    block_tokens = block_tokens < TOKEN_BLOCK_MIN ? TOKEN_BLOCK_MIN : block_tokens;
+    blocks = (tokens + block_tokens - 1) / block_tokens;
+    uint32_t pieces = tile_count * blocks;
+    for (uint32_t piece; (piece = osl_worker_take(worker, 1, pieces)) < pieces;) {
+        uint32_t first = piece % blocks * block_tokens;
+        uint32_t count = tokens - first < block_tokens ? tokens - first : block_tokens;
+        uint32_t tile = piece / blocks;
+        uint32_t w = 0;
+        struct target to = all;
+        while (tile >= tiles[w]) { /* a tile never spans two weights */
+            tile -= tiles[w];
+            to.out += op->weight[w]->rows;
+            w++;
+        }
+        const struct osl_weight *weight = op->weight[w];
+        uint32_t row = tile * TILE;
+        uint32_t rows = weight->rows - row < TILE ? weight->rows - row : TILE;
+        struct osl_act part = x;
+        part.f32 += (uint64_t)first * x.f32_stride;
+        part.q += (uint64_t)first * x.q_stride;
+        part.scale += (uint64_t)first * x.block_stride;
+        part.sum += (uint64_t)first * x.block_stride;
+        float *result = own_tile(worker, 0);
+        matmul_tile(worker, result, weight, op->bias[w], 0, row, rows, &part, NULL, count);
+        to.out += first * to.stride + row;
+        put_tile(&to, result, rows, count);
+    }
+    return osl_worker_meet(worker);
+}
+
+static bool matmul(struct osl_worker *worker, const struct osl_op *op)
+{
+    const struct osl_executor *executor = worker->executor;
+    uint32_t tokens = executor->step->token_count;
+    uint32_t cols = osl_input_cols(executor, op->in);
+    /* NORM was quantised when it was written. */
+    if (op->in == OSL_BUFFER_ATTN && executor->q8_attn && !quantize_rows(worker, op->in, tokens)) {
+        return false;
+    }
+    struct target to = {
+        .out = osl_buffer_f32(executor, op->out),
+        .stride = osl_input_cols(executor, op->out),
+        .add = op->add,
+    };
+    struct osl_act x = shared_act(executor, osl_buffer_f32(executor, op->in), 0, cols);
+    return matmul_rows(worker, op, x, tokens, to);
+}
+
+/* ---- Attention --------------------------------------------------------------------------- */
+
+static bool rope_store(struct osl_worker *worker, const struct osl_op *op)
+{
+    const struct osl_executor *executor = worker->executor;
+    const struct osl_kernels *kernels = executor->config.kernels;
+    const struct osl_shape *s = &executor->shape;
+    const struct osl_step *step = executor->step;
+    enum osl_kv_type kv_type = executor->config.schedule->kv_type;
+    uint64_t half = s->head_dim / 2;
+    uint64_t row_floats = osl_input_cols(executor, OSL_BUFFER_QKV);
+    const float *cos_rows = osl_scratch_at(executor, executor->layout.rope_cos);
+    const float *sin_rows = osl_scratch_at(executor, executor->layout.rope_sin);
+    for (uint32_t t; (t = osl_worker_take(worker, 1, step->token_count)) < step->token_count;) {
+        float *heads = osl_buffer_f32(executor, OSL_BUFFER_QKV) + t * row_floats;
+        const float *key = heads + (uint64_t)s->heads * s->head_dim;
+        const float *value = key + (uint64_t)s->kv_heads * s->head_dim;
+        uint32_t position = step->position_first + t;
+        kernels->rope(heads, s->heads + s->kv_heads, s->head_dim, cos_rows + t * half,
+                      sin_rows + t * half);
+        for (uint32_t h = 0; h < s->kv_heads; h++) {
+            uint64_t at = (uint64_t)h * s->head_dim;
+            kernels->kv_store[kv_type](osl_layer_row(executor, op->layer, false, h, position),
+                                       key + at, s->head_dim);
+            kernels->kv_store[kv_type](osl_layer_row(executor, op->layer, true, h, position),
+                                       value + at, s->head_dim);
+        }
+    }
+    return osl_worker_meet(worker);
+}
+
+static bool attention(struct osl_worker *worker, const struct osl_op *op)
+{
+    const struct osl_executor *executor = worker->executor;
+    const struct osl_shape *s = &executor->shape;
+    const struct osl_step *step = executor->step;
+    uint32_t group = s->heads / s->kv_heads;
+    uint32_t q_stride = osl_input_cols(executor, OSL_BUFFER_QKV);
+    uint32_t out_stride = s->heads * s->head_dim;
+    uint32_t query_tiles = (step->token_count + OSL_QUERY_TILE - 1) / OSL_QUERY_TILE;
+    uint32_t units = query_tiles * s->kv_heads;
+    for (uint32_t unit; (unit = osl_worker_take(worker, 1, units)) < units;) {
+        /* Later queries see more keys: the long pieces first, so that all finish together. */
+        uint32_t first = (query_tiles - 1 - unit / s->kv_heads) * OSL_QUERY_TILE;
+        uint32_t left = step->token_count - first;
+        uint64_t head = (uint64_t)(unit % s->kv_heads) * group;
+        struct osl_attend attend = {
+            .q = osl_buffer_f32(executor, OSL_BUFFER_QKV) + (uint64_t)first * q_stride +
+                 head * s->head_dim,
+            .out = osl_buffer_f32(executor, OSL_BUFFER_ATTN) + (uint64_t)first * out_stride +
+                   head * s->head_dim,
+            .q_stride = q_stride,
+            .out_stride = out_stride,
+            .group = group,
+            .head_dim = s->head_dim,
+            .scale = 1.0f / sqrtf((float)s->head_dim),
+            .sinks = (const float *)op->sinks->data + head,
+            .kv = osl_layer_view(executor, op->layer, unit % s->kv_heads),
+        };
+        executor->config.kernels->attend_prefill[executor->config.schedule->kv_type](
+            &attend, step->position_first + first, left < OSL_QUERY_TILE ? left : OSL_QUERY_TILE,
+            worker->own + executor->layout.attend);
+    }
+    return osl_worker_meet(worker);
+}
+
+/* ---- Experts ----------------------------------------------------------------------------- */
+
+/* Counting sort of the routes by expert; stable, so an expert's tokens rise. */
+static void sort_routes(const struct osl_executor *executor)
+{
+    const struct osl_shape *s = &executor->shape;
+    struct groups groups = groups_of(executor);
+    uint32_t entries = executor->step->token_count * s->experts_used;
+    uint32_t next[OSL_EXPERTS_MAX];
+    memset(groups.begin, 0, (s->experts + 1) * sizeof groups.begin[0]);
+    for (uint32_t i = 0; i < entries; i++) {
+        OSL_ASSERT_HOT(groups.ids[i] < s->experts);
+        groups.begin[groups.ids[i] + 1]++;
+    }
+    for (uint32_t e = 0; e < s->experts; e++) {
+        groups.begin[e + 1] += groups.begin[e];
+        next[e] = groups.begin[e];
+    }
+    for (uint32_t i = 0; i < entries; i++) {
+        uint32_t place = next[groups.ids[i]]++;
+        groups.token[place] = i / s->experts_used;
+        groups.place[i] = place;
+    }
+}
+
+static bool route(struct osl_worker *worker)
+{
+    const struct osl_executor *executor = worker->executor;
+    const struct osl_shape *s = &executor->shape;
+    struct groups groups = groups_of(executor);
+    uint32_t tokens = executor->step->token_count;
+    for (uint32_t t; (t = osl_worker_take(worker, 1, tokens)) < tokens;) {
+        uint64_t at = (uint64_t)t * s->experts_used;
+        osl_route(osl_buffer_f32(executor, OSL_BUFFER_ROUTER) + (uint64_t)t * s->experts,
+                  s->experts, s->experts_used, groups.ids + at, groups.weights + at);
+    }
+    if (!osl_worker_meet(worker)) {
+        return false;
+    }
+    if (worker->index == 0) {
+        sort_routes(executor);
+    }
+    return osl_worker_meet(worker);
+}
+
+/* The next piece of expert work: an expert that has tokens, and a tile of its rows. */
+struct expert_piece {
+    uint32_t expert;
+    uint32_t row;
+    uint32_t rows;
+    uint32_t first;  /* entry */
+    uint32_t tokens; /* 0: nothing to do, the expert was not chosen */
+};
+
+static bool take_expert(struct osl_worker *worker, const struct osl_weight *weight,
+                        struct expert_piece *piece_out)
+{
+    struct groups groups = groups_of(worker->executor);
+    uint32_t tiles = (weight->rows + TILE - 1) / TILE;
+    uint32_t pieces = tiles * weight->experts;
+    uint32_t piece = osl_worker_take(worker, 1, pieces);
+    if (piece >= pieces) {
+        return false;
+    }
+    uint32_t expert = piece / tiles;
+    uint32_t row = piece % tiles * TILE;
+    *piece_out = (struct expert_piece){
+        .expert = expert,
+        .row = row,
+        .rows = weight->rows - row < TILE ? weight->rows - row : TILE,
+        .first = groups.begin[expert],
+        .tokens = groups.begin[expert + 1] - groups.begin[expert],
+    };
+    return true;
+}
+
+static void count_experts(struct osl_worker *worker, const struct osl_op *op)
+{
+    struct groups groups = groups_of(worker->executor);
+    for (uint32_t w = 0; worker->index == 0 && w < op->weight_count; w++) {
+        for (uint32_t e = 0; e < op->weight[w]->experts; e++) {
+            bool chosen = groups.begin[e + 1] > groups.begin[e];
+            worker->executor->weight_bytes += chosen ? op->weight[w]->expert_bytes : 0;
+        }
+    }
+}
+
+static bool expert_up(struct osl_worker *worker, const struct osl_op *op)
+{
+    const struct osl_executor *executor = worker->executor;
+    const struct osl_shape *s = &executor->shape;
+    struct groups groups = groups_of(executor);
+    struct osl_act x =
+        shared_act(executor, osl_buffer_f32(executor, OSL_BUFFER_NORM), 0, s->hidden);
+    struct expert_piece piece;
+    while (take_expert(worker, op->weight[0], &piece)) {
+        if (piece.tokens == 0) {
+            continue;
+        }
+        const uint32_t *token = groups.token + piece.first;
+        for (uint32_t w = 0; w < 2; w++) {
+            matmul_tile(worker, own_tile(worker, w), op->weight[w], op->bias[w], piece.expert,
+                        piece.row, piece.rows, &x, token, piece.tokens);
+        }
+        executor->config.kernels->swiglu(own_tile(worker, 0), own_tile(worker, 1),
+                                         piece.tokens * piece.rows, s->swiglu_alpha,
+                                         s->swiglu_limit);
+        struct target to = {
+            .out = osl_buffer_f32(executor, OSL_BUFFER_EXPERT_H) + (uint64_t)piece.first * s->ff +
+                   piece.row,
+            .stride = s->ff,
+        };
+        put_tile(&to, own_tile(worker, 0), piece.rows, piece.tokens);
+    }
+    count_experts(worker, op);
+    return osl_worker_meet(worker);
+}
+
+/* X[t] += sum over its experts, in the order chosen, of weight * EXPERT_Y. */
+static bool add_experts(struct osl_worker *worker)
+{
+    const struct osl_executor *executor = worker->executor;
+    const struct osl_shape *s = &executor->shape;
+    struct groups groups = groups_of(executor);
+    uint32_t tokens = executor->step->token_count;
+    const float *y = osl_buffer_f32(executor, OSL_BUFFER_EXPERT_Y);
+    for (uint32_t t; (t = osl_worker_take(worker, 1, tokens)) < tokens;) {
+        const uint32_t *place = groups.place + (uint64_t)t * s->experts_used;
+        const float *weight = groups.weights + (uint64_t)t * s->experts_used;
+        float *x = osl_buffer_f32(executor, OSL_BUFFER_X) + (uint64_t)t * s->hidden;
+        float *sum = osl_buffer_f32(executor, OSL_BUFFER_NORM) + (uint64_t)t * s->hidden;
+        for (uint32_t k = 0; k < s->experts_used; k++) {
+            const float *row = y + (uint64_t)place[k] * s->hidden;
+            for (uint32_t c = 0; c < s->hidden; c++) {
+                float value = weight[k] * row[c];
+                sum[c] = k == 0 ? value : sum[c] + value;
+            }
+        }
+        for (uint32_t c = 0; c < s->hidden; c++) {
+            x[c] += sum[c];
+        }
+    }
+    return osl_worker_meet(worker);
+}
+
+static bool expert_down(struct osl_worker *worker, const struct osl_op *op)
+{
+    const struct osl_executor *executor = worker->executor;
+    const struct osl_shape *s = &executor->shape;
+    uint32_t entries = executor->step->token_count * s->experts_used;
+    if (executor->q8_expert_h && !quantize_rows(worker, OSL_BUFFER_EXPERT_H, entries)) {
+        return false;
+    }
+    const float *h = osl_buffer_f32(executor, OSL_BUFFER_EXPERT_H);
+    struct expert_piece piece;
+    while (take_expert(worker, op->weight[0], &piece)) {
+        if (piece.tokens == 0) {
+            continue;
+        }
+        struct osl_act x = shared_act(executor, h, piece.first, s->ff);
+        matmul_tile(worker, own_tile(worker, 0), op->weight[0], op->bias[0], piece.expert,
+                    piece.row, piece.rows, &x, NULL, piece.tokens);
+        struct target to = {
+            .out = osl_buffer_f32(executor, OSL_BUFFER_EXPERT_Y) +
+                   (uint64_t)piece.first * s->hidden + piece.row,
+            .stride = s->hidden,
+        };
+        put_tile(&to, own_tile(worker, 0), piece.rows, piece.tokens);
+    }
+    count_experts(worker, op);
+    return osl_worker_meet(worker) && add_experts(worker);
+}
+
+/* ---- Dispatch ---------------------------------------------------------------------------- */
+
+static bool logits(struct osl_worker *worker, const struct osl_op *op)
+{
+    const struct osl_executor *executor = worker->executor;
+    const struct osl_step *step = executor->step;
+    uint32_t rows = step->logits_row_count;
+    if (!rmsnorm_rows(worker, op, step->logits_row_first, rows, executor->q8_logits)) {
+        return false;
+    }
+    struct osl_act x =
+        shared_act(executor, osl_buffer_f32(executor, OSL_BUFFER_NORM), 0, executor->shape.hidden);
+    struct target to = {
+        .out = osl_buffer_f32(executor, OSL_BUFFER_LOGITS),
+        .stride = executor->shape.vocab,
+    };
+    return matmul_rows(worker, op, x, rows, to);
+}
+
+bool osl_prefill_op(struct osl_worker *worker, const struct osl_op *op)
+{
+    const struct osl_executor *executor = worker->executor;
+    switch (op->kind) {
+    case OSL_OP_RMSNORM:
+        return rmsnorm_rows(worker, op, 0, executor->step->token_count, executor->q8_norm);
+    case OSL_OP_MATMUL: return matmul(worker, op);
+    case OSL_OP_ROPE_STORE: return rope_store(worker, op);
+    case OSL_OP_ATTEND: return attention(worker, op);
+    case OSL_OP_ROUTE: return route(worker);
+    case OSL_OP_EXPERT_UP: return expert_up(worker, op);
+    case OSL_OP_EXPERT_DOWN: return expert_down(worker, op);
+    case OSL_OP_LOGITS: return logits(worker, op);
+    case OSL_OP_EMBED: break; /* executor.c: the same for both kinds of step */
+    }
+    OSL_ASSERT(false);
+    return false;
+}

@@ -1,0 +1,142 @@
+/* Inside the executor: its state, what a thread carries through a step, and the phases between
+ * barriers. executor.c owns init and the walk, executor_scratch.c the layout of SCRATCH,
+ * executor_decode.c and executor_prefill.c the ops. */
+#ifndef OSL_EXECUTOR_STEP_H
+#define OSL_EXECUTOR_STEP_H
+
+#include "compute/executor.h"
+
+#define OSL_KV_HEADS_MAX 256
+#define OSL_CHUNK_ROWS_MAX 256 /* rows of a weight in one piece of decode work */
+#define OSL_QUERY_TILE 32      /* query tokens in one piece of prefill attention */
+
+/* Quantised activations: rows of int8, and per block of 32 a scale and a sum. */
+struct osl_q8_layout {
+    uint64_t q;
+    uint64_t scale;
+    uint64_t sum;
+};
+
+/* Byte offsets in SCRATCH. Pure function of shape and limits: osl_scratch_layout. */
+struct osl_scratch_layout {
+    struct osl_q8_layout act; /* prefill: rows of the op's input, of any of the inputs */
+    uint64_t rope_cos;        /* [tokens][head_dim/2] f32 */
+    uint64_t rope_sin;
+    uint64_t route_ids;     /* [tokens][used] u16 */
+    uint64_t route_weights; /* [tokens][used] f32 */
+    uint64_t group_token;   /* [tokens*used] u32: which token, sorted by expert */
+    uint64_t group_place;   /* [tokens][used] u32: where in that order */
+    uint64_t group_begin;   /* [experts+1] u32 */
+    uint64_t parts;         /* [kv_heads][segments] parts of decode attention */
+    uint32_t segments_max;
+    uint64_t thread; /* first thread's private part */
+    uint64_t thread_bytes;
+
+    /* Offsets in a private part. Matvec ops (decode, and a single row of logits): */
+    uint64_t norm;            /* [hidden] f32 */
+    struct osl_q8_layout own; /* rows of the input of a matvec */
+    uint64_t heads; /* [group + 1][head_dim] f32: rotated query heads, then the key head */
+    uint64_t rows;  /* [2][OSL_CHUNK_ROWS_MAX] f32 */
+    /* Prefill ops, in the same place: */
+    uint64_t unpacked; /* OSL_MATMUL_SCRATCH_BYTES of the widest input */
+    uint64_t tile;     /* [2][tokens][OSL_MATMUL_TILE_ROWS] f32 */
+    uint64_t attend;   /* OSL_ATTEND_SCRATCH_BYTES */
+
+    uint64_t bytes;
+};
+
+void osl_scratch_layout(const struct osl_shape *shape, const struct osl_executor_limits *limits,
+                        struct osl_scratch_layout *layout_out);
+
+/* What the threads share between two barriers. There are two, used in turn: while one is in use
+ * thread 0 readies the other, which everyone has left. */
+struct osl_phase {
+    struct osl_share share;
+    bool stop; /* thread 0's reading of the abort flag, the same for all */
+};
+
+struct osl_executor {
+    struct osl_executor_config config;
+    struct osl_shape shape;
+    struct osl_scratch_layout layout;
+    const struct osl_step *step; /* of the running step */
+    struct osl_phase phases[2];
+    atomic_uint parts_done[OSL_KV_HEADS_MAX]; /* parts of a kv head that are finished */
+    uint64_t weight_bytes;                    /* thread 0 counts */
+    bool aborted;
+    bool q8_norm; /* weights that read NORM, ATTN, EXPERT_H, or the last norm need q8 */
+    bool q8_attn;
+    bool q8_expert_h;
+    bool q8_logits;
+    _Atomic(uint64_t) bandwidth_sink;
+};
+
+/* One thread in a step. */
+struct osl_worker {
+    struct osl_executor *executor;
+    uint32_t index;
+    uint32_t count;
+    uint32_t phase;                           /* barriers passed */
+    uint8_t *own;                             /* private part of SCRATCH */
+    uint16_t route_ids[OSL_EXPERTS_USED_MAX]; /* decode: every thread routes for itself */
+    float route_weights[OSL_EXPERTS_USED_MAX];
+};
+
+/* The next piece of this phase's work: a start below end, or end. */
+static inline uint32_t osl_worker_take(struct osl_worker *worker, uint32_t grain, uint32_t end)
+{
+    return osl_share_take(&worker->executor->phases[worker->phase % 2].share, grain, end);
+}
+
+/* Ends a phase: all threads meet. False when the step is aborted: return at once. */
+bool osl_worker_meet(struct osl_worker *worker);
+
+static inline float *osl_buffer_f32(const struct osl_executor *executor, enum osl_buffer buffer)
+{
+    return (float *)executor->config.buffer[buffer];
+}
+
+static inline void *osl_scratch_at(const struct osl_executor *executor, uint64_t offset)
+{
+    return (uint8_t *)executor->config.buffer[OSL_BUFFER_SCRATCH] + offset;
+}
+
+/* First byte of a row of an expert of a weight. */
+static inline const void *osl_weight_row(const struct osl_weight *weight, uint32_t expert,
+                                         uint32_t row)
+{
+    return (const uint8_t *)weight->data + expert * weight->expert_bytes + row * weight->row_bytes;
+}
+
+/* A bias vector of an expert, from `row` on; NULL if there is none. */
+static inline const float *osl_bias_row(const struct osl_weight *bias, uint32_t expert,
+                                        uint32_t row)
+{
+    return bias == NULL ? NULL : (const float *)bias->data + (uint64_t)expert * bias->cols + row;
+}
+
+/* Columns of a row of the buffer an op reads. */
+uint32_t osl_input_cols(const struct osl_executor *executor, enum osl_buffer buffer);
+
+/* Table functions of a weight's dtype. */
+static inline bool osl_weight_q8(const struct osl_executor *executor,
+                                 const struct osl_weight *weight)
+{
+    return executor->config.kernels->quantized[weight->dtype];
+}
+
+/* A kv head of a layer's cache, as the attention kernels see it. */
+struct osl_kv_view osl_layer_view(const struct osl_executor *executor, uint32_t layer,
+                                  uint32_t kv_head);
+/* Its row of a position, in K or V. */
+void *osl_layer_row(const struct osl_executor *executor, uint32_t layer, bool value,
+                    uint32_t kv_head, uint32_t position);
+
+/* One op; false when aborted. The token's cos and sin rows are ready. */
+bool osl_decode_op(struct osl_worker *worker, const struct osl_op *op);
+bool osl_prefill_op(struct osl_worker *worker, const struct osl_op *op);
+
+/* A single row of logits, of token `row` of the step, through matvec: both kinds of step. */
+bool osl_decode_logits(struct osl_worker *worker, const struct osl_op *op, uint32_t row);
+
+#endif
