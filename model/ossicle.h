@@ -100,7 +100,8 @@ struct ossicle_config {
     enum ossicle_kv kv;
     enum ossicle_weights weights;
     const char *cpu_level;        /* NULL: best; else a name ossicle_stats may report */
-    uint64_t budget_bytes;        /* most memory all told; 0: what the machine has */
+    uint64_t budget_bytes;        /* most memory all told; 0: what the machine has left */
+    uint64_t text_bytes;          /* longest text in one call; 0: 1 MiB. About 25 bytes each */
     bool score_all;               /* room for log-probabilities at every position (score --text) */
     bool poison;                  /* tests: scratch is filled with NaN before it is used */
     void (*log)(void *user, enum ossicle_log_level level, const char *line);
@@ -116,15 +117,15 @@ void ossicle_config_init(struct ossicle_config *config);
 #define OSSICLE_REGIONS_MAX 32
 struct ossicle_region {
     char name[32];
-    char where[16]; /* "host": in the memory given to boot; "mapped": the file's page cache */
+    char where[16]; /* "host": in the memory given to boot; "mapped": the file's page cache;
+                     * "process": the program itself */
     uint64_t bytes; /* what it adds; regions that share memory by lifetime are counted once */
 };
 
 struct ossicle_plan {
     struct ossicle_region regions[OSSICLE_REGIONS_MAX];
     uint32_t region_count;
-    uint64_t total_bytes;  /* sum of all regions: the process's resident size stays below this,
-                            * plus about 2 MiB of program */
+    uint64_t total_bytes;  /* sum of all regions: the process's resident size stays below this */
     uint64_t memory_bytes; /* what ossicle_boot wants: the "host" regions */
     uint64_t budget_bytes; /* what was compared with */
     bool fits;
@@ -138,7 +139,8 @@ struct ossicle_plan {
 };
 
 /* Computes every byte from the file's header alone, in milliseconds. OSSICLE_OK also when it
- * does not fit (see fits); a status when the file or the configuration is wrong. Pure. */
+ * does not fit (see fits); a status when the file or the configuration is wrong. Keeps nothing;
+ * uses about 300 KiB of stack, as does ossicle_boot. */
 OSSICLE_MUST_USE enum ossicle_status ossicle_plan(const struct ossicle_config *config,
                                                   struct ossicle_plan *plan_out,
                                                   struct ossicle_error *error);
@@ -270,8 +272,8 @@ struct ossicle_event {
 /* One bounded piece of work: a chunk of prompt or one token. STATE if nothing was begun. */
 OSSICLE_MUST_USE enum ossicle_status ossicle_step(ossicle *engine, struct ossicle_event *event_out);
 
-/* Makes the step under way, or the next, end with DONE CANCELLED. What was written stays in the
- * conversation as a message cut short. Safe in a signal handler and from any thread. */
+/* Makes the step under way, or the next, end with DONE CANCELLED. What was written of the final
+ * message stays in the conversation, cut short. Safe in a signal handler and from any thread. */
 void ossicle_cancel(ossicle *engine);
 
 /* ---- Going back and keeping -------------------------------------------------------------- */
@@ -303,13 +305,14 @@ OSSICLE_MUST_USE enum ossicle_status ossicle_detokenize(ossicle *engine, const i
                                                         size_t count, char *text, size_t capacity,
                                                         size_t *bytes_out);
 
+#define OSSICLE_TOP_MAX 1024
 struct ossicle_candidate {
     int32_t token;
     float logprob; /* natural log */
 };
 
-/* Reads ids from an empty context (the conversation is forgotten) and writes the top_count best
- * next tokens, best first, ties to the lower id. With logprobs (config.score_all), also
+/* Reads ids from an empty context (the conversation is forgotten) and writes the top_count (up to
+ * OSSICLE_TOP_MAX) best next tokens, best first, ties to the lower id. With logprobs (config.score_all), also
  * logprobs[i] = log p(ids[i] | before), [0] is 0. Long: progress is reported, cancel works. */
 OSSICLE_MUST_USE enum ossicle_status ossicle_score(ossicle *engine, const int32_t *ids,
                                                    size_t count, struct ossicle_candidate *top,

@@ -1,0 +1,353 @@
+/* Boot and halt: the one place where memory is placed, the file mapped and threads started. */
+#include "engine.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RESIDENT_READ_BYTES (64u << 20) /* between two progress reports */
+#define WEIGHT_ALIGNMENT 64u
+
+void osl_error_publish(const struct osl_error *error, struct ossicle_error *out)
+{
+    if (out != NULL && error->status != OSL_OK) {
+        out->status = (enum ossicle_status)error->status;
+        memcpy(out->text, error->text, sizeof out->text);
+    }
+}
+
+static uint64_t allowed_bytes(const struct osl_hparams *hparams)
+{
+    return ((uint64_t)hparams->shape.vocab + 31) / 32 * 4;
+}
+
+/* The fixed struct, the executor, the JSON arena and the sampler's bit set. */
+uint64_t osl_engine_bytes(void)
+{
+    return sizeof(struct ossicle) + 64 + osl_executor_bytes() + 64 + OSL_ARENA_BYTES +
+           OSL_VOCAB_MAX / 8 + 64;
+}
+
+static uint8_t *region(uint8_t *memory, const struct osl_plan *plan, enum osl_region which)
+{
+    return memory + plan->offset[which];
+}
+
+static uint64_t round_up(uint64_t value, uint64_t step)
+{
+    return (value + step - 1) / step * step;
+}
+
+bool osl_resident_skips(const struct osl_gguf_tensor *tensor)
+{
+    static const char embedding[] = "token_embd.weight";
+    return tensor->name.bytes == sizeof embedding - 1 &&
+           memcmp(tensor->name.data, embedding, sizeof embedding - 1) == 0;
+}
+
+/* Moves one weight's pointer from the map to the resident copy. */
+struct move {
+    const uint8_t *from;
+    uint64_t bytes;
+    uint8_t *to;
+};
+
+static void move_weight(struct osl_weight *weight, const struct move *move)
+{
+    const uint8_t *data = weight->data;
+    if (data == move->from) {
+        weight->data = move->to;
+    }
+}
+
+static void move_weights(struct osl_model_weights *weights, uint32_t layers,
+                         const struct move *move)
+{
+    move_weight(&weights->output_norm, move);
+    move_weight(&weights->output, move);
+    for (uint32_t l = 0; l < layers; l++) {
+        struct osl_layer_weights *w = &weights->layer[l];
+        struct osl_weight *const all[] = {&w->attn_norm,     &w->q,     &w->q_bias,    &w->k,
+                                          &w->k_bias,        &w->v,     &w->v_bias,    &w->attn_out,
+                                          &w->attn_out_bias, &w->sinks, &w->mlp_norm,  &w->router,
+                                          &w->router_bias,   &w->gate,  &w->gate_bias, &w->up,
+                                          &w->up_bias,       &w->down,  &w->down_bias};
+        for (uint32_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+            move_weight(all[i], move);
+        }
+    }
+}
+
+static bool report(const ossicle *engine, const char *stage, uint64_t done, uint64_t total)
+{
+    return engine->progress == NULL || engine->progress(engine->user, stage, done, total);
+}
+
+/* Reads every weight but the embedding into the caller's memory. */
+static enum osl_status load_resident(ossicle *engine, uint8_t *to)
+{
+    uint64_t done = 0, total = engine->plan.bytes[OSL_REGION_WEIGHTS];
+    for (uint32_t i = 0; i < engine->gguf.tensor_count; i++) {
+        const struct osl_gguf_tensor *tensor = &engine->gguf.tensors[i];
+        if (osl_resident_skips(tensor)) {
+            continue;
+        }
+        for (uint64_t at = 0; at < tensor->bytes; at += RESIDENT_READ_BYTES) {
+            uint64_t bytes = tensor->bytes - at;
+            bytes = bytes < RESIDENT_READ_BYTES ? bytes : RESIDENT_READ_BYTES;
+            enum osl_status status = osl_file_read(&engine->gguf.file, tensor->offset + at,
+                                                   to + done + at, bytes, &engine->error);
+            if (status != OSL_OK) {
+                return status;
+            }
+            if (!report(engine, "reading weights", done + at + bytes, total)) {
+                return osl_fail(&engine->error, OSL_ABORTED, "cancelled while reading weights");
+            }
+        }
+        struct move move = {engine->gguf.map.data + tensor->offset, tensor->bytes, to + done};
+        move_weights(&engine->weights, engine->hparams.shape.layers, &move);
+        done += round_up(tensor->bytes, WEIGHT_ALIGNMENT);
+    }
+    OSL_ASSERT(done <= total);
+    return OSL_OK;
+}
+
+static void place_cache(ossicle *engine, uint8_t *memory)
+{
+    const struct osl_plan *plan = &engine->plan;
+    const struct osl_shape *shape = &engine->hparams.shape;
+    uint64_t row = osl_kv_row_bytes(plan->kv_type, shape->head_dim);
+    uint8_t *full = region(memory, plan, OSL_REGION_KV_FULL);
+    uint8_t *ring = region(memory, plan, OSL_REGION_KV_RING);
+    for (uint32_t layer = 0; layer < shape->layers; layer++) {
+        bool windowed = osl_layer_windowed(layer);
+        uint32_t capacity = windowed ? plan->ring_capacity : plan->full_capacity;
+        uint64_t half = row * shape->kv_heads * capacity;
+        uint8_t **at = windowed ? &ring : &full;
+        engine->schedule.kv[layer] = (struct osl_kv_layer){
+            .k = *at,
+            .v = *at + half,
+            .capacity = capacity,
+            .window = windowed ? shape->window : 0,
+        };
+        *at += 2 * half;
+    }
+    OSL_ASSERT(full <= region(memory, plan, OSL_REGION_KV_FULL) + plan->bytes[OSL_REGION_KV_FULL]);
+    OSL_ASSERT(ring <= region(memory, plan, OSL_REGION_KV_RING) + plan->bytes[OSL_REGION_KV_RING]);
+}
+
+static void place_session(ossicle *engine, uint8_t *memory)
+{
+    const struct osl_plan *plan = &engine->plan;
+    struct osl_session *session = &engine->session;
+    uint8_t *at = region(memory, plan, OSL_REGION_SESSION);
+    session->tokens = (int32_t *)(void *)at;
+    at += round_up((uint64_t)plan->context_tokens * sizeof(int32_t), 64);
+    session->stage = (char *)at;
+    session->stage_bytes = plan->text_bytes;
+    at += plan->text_bytes;
+    engine->answer.text = (char *)at;
+    engine->answer.text_capacity = plan->text_bytes;
+    engine->ring_marks = region(memory, plan, OSL_REGION_MARKS);
+}
+
+uint64_t osl_session_bytes(const struct osl_plan *plan)
+{
+    return round_up((uint64_t)plan->context_tokens * sizeof(int32_t), 64) + 2 * plan->text_bytes;
+}
+
+static enum osl_status start_executor(ossicle *engine, uint8_t *memory, void *executor_memory,
+                                      bool poison)
+{
+    const struct osl_plan *plan = &engine->plan;
+    enum osl_status status =
+        osl_team_start(region(memory, plan, OSL_REGION_THREADS), plan->bytes[OSL_REGION_THREADS],
+                       plan->threads, &engine->team, &engine->error);
+    if (status != OSL_OK) {
+        return status;
+    }
+    struct osl_executor_config config = {
+        .schedule = &engine->schedule,
+        .kernels = plan->kernels,
+        .team = engine->team,
+        .limits = plan->limits,
+        .abort = &engine->cancel,
+        .poison = poison,
+    };
+    for (uint32_t b = 0; b < OSL_BUFFER_COUNT; b++) {
+        config.buffer[b] = region(memory, plan, OSL_REGION_ACTIVATIONS) + plan->buffer_offset[b];
+    }
+    config.buffer[OSL_BUFFER_LOGITS] = region(memory, plan, OSL_REGION_LOGITS);
+    config.buffer[OSL_BUFFER_SCRATCH] = region(memory, plan, OSL_REGION_SCRATCH);
+    return osl_executor_init(executor_memory, osl_executor_bytes(), &config, &engine->executor,
+                             &engine->error);
+}
+
+/* The parts of the engine region behind the struct. */
+static void *place_engine_parts(ossicle *engine)
+{
+    uint8_t *at = (uint8_t *)engine + round_up(sizeof *engine, 64);
+    void *executor_memory = at;
+    at += round_up(osl_executor_bytes(), 64);
+    engine->arena = at;
+    at += OSL_ARENA_BYTES;
+    engine->allowed = (uint32_t *)(void *)at;
+    at += allowed_bytes(&engine->hparams);
+    OSL_ASSERT(at <= (uint8_t *)engine + engine->plan.bytes[OSL_REGION_ENGINE]);
+    return executor_memory;
+}
+
+static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *config,
+                                  uint8_t *memory)
+{
+    const struct osl_plan *plan = &engine->plan;
+    void *executor_memory = place_engine_parts(engine);
+    enum osl_status status;
+    status = osl_tokenizer_build(
+        &engine->gguf, plan->text_bytes, region(memory, plan, OSL_REGION_TOKENIZER),
+        plan->bytes[OSL_REGION_TOKENIZER], &engine->tokenizer, &engine->error);
+    if (status != OSL_OK) {
+        return status;
+    }
+    if (plan->resident &&
+        (status = load_resident(engine, region(memory, plan, OSL_REGION_WEIGHTS))) != OSL_OK) {
+        return status;
+    }
+    engine->sampler =
+        osl_sampler_init(region(memory, plan, OSL_REGION_SAMPLER), plan->bytes[OSL_REGION_SAMPLER],
+                         engine->hparams.shape.vocab);
+    place_cache(engine, memory);
+    place_session(engine, memory);
+    osl_forward_write(engine);
+    status = start_executor(engine, memory, executor_memory, config->poison);
+    if (status == OSL_OK) {
+        osl_session_reset(engine);
+    }
+    return status;
+}
+
+/* Header, hyperparameters, weights and plan; needs no more memory than the engine struct. */
+static enum osl_status read_model(ossicle *engine, const struct ossicle_config *config,
+                                  struct osl_plan *plan)
+{
+    enum osl_status status = osl_gguf_open(&engine->gguf, config->model_path, &engine->error);
+    if (status != OSL_OK) {
+        return status;
+    }
+    if ((status = osl_bind_hparams(&engine->gguf, &engine->hparams, &engine->error)) ||
+        (status =
+             osl_bind_weights(&engine->gguf, &engine->hparams, &engine->weights, &engine->error)) ||
+        (status = osl_plan_build(config, &engine->gguf, &engine->hparams, &engine->weights, plan,
+                                 &engine->error))) {
+        osl_gguf_close(&engine->gguf);
+    }
+    return status;
+}
+
+static enum osl_status check_memory(const struct osl_plan *plan, const struct osl_hparams *hparams,
+                                    uint64_t memory_bytes, struct osl_error *error)
+{
+    if (plan->host_bytes > memory_bytes) {
+        return osl_fail(error, OSL_MEMORY,
+                        "memory given to boot is %" PRIu64 " bytes, the plan needs %" PRIu64,
+                        memory_bytes, plan->host_bytes);
+    }
+    struct ossicle_plan report_out;
+    osl_plan_report(plan, hparams, &report_out);
+    if (!report_out.fits) {
+        return osl_fail(error, OSL_MEMORY, "%s", report_out.verdict);
+    }
+    return OSL_OK;
+}
+
+enum ossicle_status ossicle_boot(const struct ossicle_config *config, void *memory,
+                                 uint64_t memory_bytes, ossicle **engine_out,
+                                 struct ossicle_error *error_out)
+{
+    struct osl_error error = {OSL_OK, ""};
+    uint64_t start_ns = osl_clock_ns();
+    *engine_out = NULL;
+    if (memory == NULL || (uintptr_t)memory % OSSICLE_ALIGNMENT != 0 ||
+        memory_bytes < osl_engine_bytes()) {
+        osl_fail(&error,
+                 memory == NULL || memory_bytes < osl_engine_bytes() ? OSL_MEMORY : OSL_ARGUMENT,
+                 "memory given to boot must be aligned to %d bytes and hold at least %" PRIu64,
+                 OSSICLE_ALIGNMENT, osl_engine_bytes());
+        osl_error_publish(&error, error_out);
+        return (enum ossicle_status)error.status;
+    }
+    ossicle *engine = memory; /* the engine region is the first one */
+    memset(engine, 0, sizeof *engine);
+    engine->progress = config->progress;
+    engine->user = config->user;
+    struct osl_plan plan;
+    enum osl_status status = read_model(engine, config, &plan);
+    if (status != OSL_OK) {
+        osl_error_publish(&engine->error, error_out);
+        return (enum ossicle_status)status;
+    }
+    OSL_ASSERT(plan.offset[OSL_REGION_ENGINE] == 0);
+    engine->plan = plan;
+    status = check_memory(&plan, &engine->hparams, memory_bytes, &engine->error);
+    if (status == OSL_OK) {
+        status = boot_parts(engine, config, memory);
+    }
+    if (status != OSL_OK) {
+        osl_error_publish(&engine->error, error_out);
+        ossicle_halt(engine);
+        return (enum ossicle_status)status;
+    }
+    engine->boot_ns = osl_clock_ns() - start_ns;
+    *engine_out = engine;
+    return OSSICLE_OK;
+}
+
+void ossicle_halt(ossicle *engine)
+{
+    if (engine == NULL) {
+        return;
+    }
+    if (engine->team != NULL) {
+        osl_team_stop(engine->team);
+        engine->team = NULL;
+    }
+    osl_gguf_close(&engine->gguf);
+}
+
+const char *ossicle_error_text(const ossicle *engine)
+{
+    return engine->error.text;
+}
+
+void ossicle_cancel(ossicle *engine)
+{
+    atomic_store_explicit(&engine->cancel, true, memory_order_relaxed);
+}
+
+void ossicle_stats(const ossicle *engine, struct ossicle_stats *out)
+{
+    *out = (struct ossicle_stats){
+        .context_tokens = engine->plan.context_tokens,
+        .context_used = engine->session.count,
+        .vocab_tokens = osl_tokenizer_count(engine->tokenizer),
+        .threads = engine->plan.threads,
+        .boot_ns = engine->boot_ns,
+        .prefill_tokens = engine->prefill_tokens,
+        .prefill_ns = engine->prefill_ns,
+        .decode_tokens = engine->decode_tokens,
+        .decode_ns = engine->decode_ns,
+        .weight_bytes_last_step = engine->decode_weight_bytes,
+        .model_bytes = engine->gguf.file.bytes,
+        .model_parameters = engine->weights.parameters,
+    };
+    snprintf(out->model_name, sizeof out->model_name, "%s", engine->hparams.name);
+    snprintf(out->cpu_level, sizeof out->cpu_level, "%s", engine->plan.kernels->name);
+}
+
+double ossicle_bandwidth(ossicle *engine, uint32_t repeats)
+{
+    /* All experts of one layer: larger than any cache on the real model. */
+    const struct osl_weight *gate = &engine->weights.layer[0].gate;
+    return osl_executor_read_bandwidth(engine->executor, gate->data,
+                                       gate->expert_bytes * gate->experts, repeats);
+}

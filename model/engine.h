@@ -1,0 +1,145 @@
+/* The engine: everything one conversation needs, in the caller's memory. Private to model/. */
+#ifndef OSL_ENGINE_H
+#define OSL_ENGINE_H
+
+#include "constrain.h"
+#include "harmony.h"
+#include "plan.h"
+#include "sampler.h"
+#include "stop.h"
+#include "tokenizer.h"
+#include "tool_names.h"
+
+#define OSL_SPANS_MAX 128          /* messages the model writes in one turn, tool loops included */
+#define OSL_ARENA_BYTES (1u << 20) /* JSON trees: tools of a conversation */
+
+/* A message the model wrote: [first, end) in the token list. */
+struct osl_span {
+    uint32_t first;
+    uint32_t end;
+    bool analysis;
+};
+
+/* The model's turn since the last user message; its analysis is dropped once it ended in final. */
+struct osl_turn {
+    bool open;      /* a begin came since the last user message */
+    bool finished;  /* the last answer ended on the final channel */
+    uint32_t first; /* token count at the first begin */
+    uint32_t span_count;
+    bool overflowed; /* more messages than spans: nothing is dropped */
+    struct osl_span spans[OSL_SPANS_MAX];
+};
+
+struct osl_mark {
+    bool used;
+    bool captured; /* the rings' state was copied (needed only once tokens were read past it) */
+    uint32_t id;
+    uint32_t position; /* token count */
+    struct osl_turn turn;
+};
+#define OSL_TURN_MARK OSL_MARKS_MAX /* index of the internal mark at the turn's start */
+
+struct osl_session {
+    int32_t *tokens; /* [context] */
+    uint32_t count;  /* tokens of the conversation */
+    uint32_t read;   /* of those, in the cache */
+    char *stage;     /* joins pieces of text before they are tokenised */
+    uint64_t stage_bytes;
+    uint64_t stage_used;
+    bool opened;
+    struct osl_turn turn;
+    struct osl_mark marks[OSL_MARKS_MAX + 1];
+    uint32_t mark_next_id;
+    struct osl_tool_names tools;
+    const char *tool_list[OSL_TOOLS_MAX]; /* points into tools */
+};
+
+enum osl_phase {
+    OSL_PHASE_IDLE,
+    OSL_PHASE_PREFILL,
+    OSL_PHASE_SAMPLE, /* logits are there */
+    OSL_PHASE_DECODE, /* the last token has not been read yet */
+    OSL_PHASE_DONE,   /* DONE is the next event */
+};
+
+/* The answer being written. */
+struct osl_answer {
+    enum osl_phase phase;
+    bool raw;
+    uint32_t max_tokens;
+    uint32_t produced;
+    uint32_t begin_count; /* tokens before begin, to go back to on a fault */
+    uint32_t prefill_first;
+    uint32_t message_first; /* token where the message being written starts */
+    uint32_t penalty_tokens;
+    uint32_t penalty_first; /* oldest token that counts as seen */
+    struct osl_parser parser;
+    struct osl_constrain constrain;
+    struct osl_stop stop;
+    bool in_call;
+    bool stopped; /* a stop string was met */
+    enum ossicle_done reason;
+    char tool[OSL_HARMONY_NAME_BYTES];
+    char *text; /* what the event points at, and arguments of a call */
+    uint64_t text_bytes;
+    uint64_t text_capacity;
+};
+
+struct ossicle {
+    struct osl_gguf gguf;
+    struct osl_hparams hparams;
+    struct osl_model_weights weights;
+    struct osl_plan plan;
+    struct osl_schedule schedule;
+    struct osl_tokenizer *tokenizer;
+    struct osl_sampler *sampler;
+    struct osl_team *team;
+    struct osl_executor *executor;
+    uint8_t *ring_marks; /* [marks + 1][ring_mark_bytes] */
+    uint8_t *arena;
+    uint32_t *allowed; /* [vocab bits] for the sampler */
+    struct osl_session session;
+    struct osl_answer answer;
+    struct osl_error error;
+    atomic_bool cancel;
+    uint64_t boot_ns, prefill_ns, decode_ns;
+    uint64_t prefill_tokens, decode_tokens, decode_weight_bytes;
+    bool (*progress)(void *user, const char *stage, uint64_t done, uint64_t total);
+    void *user;
+};
+
+uint64_t osl_engine_bytes(void);
+uint64_t osl_session_bytes(const struct osl_plan *plan);
+
+/* The embedding stays in the file: it is only looked up. */
+bool osl_resident_skips(const struct osl_gguf_tensor *tensor);
+uint64_t osl_plan_resident_bytes(const struct osl_gguf *gguf);
+void osl_plan_report(const struct osl_plan *plan, const struct osl_hparams *hparams,
+                     struct ossicle_plan *out);
+void osl_error_publish(const struct osl_error *error, struct ossicle_error *out);
+
+/* Writes the forward pass of gpt-oss into engine->schedule; kv areas are placed already. */
+void osl_forward_write(ossicle *engine);
+
+/* session.c */
+void osl_session_reset(ossicle *engine);
+OSL_MUST_USE enum osl_status osl_session_append_ids(ossicle *engine, const int32_t *ids,
+                                                    uint64_t count);
+struct osl_harmony_sink osl_session_sink(ossicle *engine);
+OSL_MUST_USE enum osl_status osl_session_flush(ossicle *engine);
+
+/* answer.c */
+void osl_answer_take(ossicle *engine, int32_t token, struct ossicle_event *event);
+void osl_answer_end(ossicle *engine, enum ossicle_done reason);
+void osl_answer_done(ossicle *engine, struct ossicle_event *event);
+void osl_answer_fault(ossicle *engine, struct ossicle_event *event, enum osl_status status);
+/* Tokens from position on count as not read; the rings may make that "none were". */
+void osl_session_truncate_read(ossicle *engine, uint32_t position);
+
+/* marks.c: the state of the window rings at message boundaries. */
+void osl_marks_capture(ossicle *engine); /* after a step: copies what pending marks need */
+void osl_marks_set(ossicle *engine, uint32_t index);
+void osl_marks_return(ossicle *engine, uint32_t position, uint32_t index);
+void osl_marks_forget_after(ossicle *engine, uint32_t position);
+
+#endif
