@@ -193,6 +193,24 @@ static void gguf_refuses_wrong_arrays(void **state)
                  "key '" TOKENS_KEY "'|a string|file ends");
 }
 
+/* 10 million empty strings in 80 MB of zeros: more header than any model has, refused at once. */
+static void gguf_bounds_the_header(void **state)
+{
+    const uint64_t bytes = 100 << 20, count = 10000000, one = 1;
+    static const uint32_t types[] = {OSL_GGUF_ARRAY, OSL_GGUF_STRING};
+    struct edit edit = {calloc(1, bytes), bytes};
+    assert_non_null(edit.data);
+    memcpy(edit.data, "GGUF\3", 5);
+    memcpy(edit.data + 16, &one, 8);
+    memcpy(edit.data + 24, &one, 8);
+    edit.data[32] = 'a';
+    memcpy(edit.data + 33, types, 8);
+    memcpy(edit.data + 41, &count, 8);
+    uint64_t start = osl_clock_ns();
+    edit_refused(edit, OSL_UNSUPPORTED, "key 'a'|its array|past 64 MiB");
+    assert_true(osl_clock_ns() - start < 500000000);
+}
+
 static void gguf_checks_the_alignment(void **state)
 {
     static const uint32_t wrong[] = {0, 1, 4, 24, 33, 1u << 21, 1u << 31, UINT32_MAX};
@@ -418,6 +436,7 @@ int main(void)
         cmocka_unit_test(gguf_refuses_counts_that_lie),
         cmocka_unit_test(gguf_refuses_wrong_keys),
         cmocka_unit_test(gguf_refuses_wrong_arrays),
+        cmocka_unit_test(gguf_bounds_the_header),
         cmocka_unit_test(gguf_checks_the_alignment),
         cmocka_unit_test(gguf_refuses_wrong_tensor_fields),
         cmocka_unit_test(gguf_leaves_unknown_types_to_the_binder),
