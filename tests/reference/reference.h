@@ -32,8 +32,10 @@ struct reference {
     bool rounded; /* YaRN's bounds rounded as llama.cpp does; for comparing with it only */
 };
 
-/* Both end the program with a word on stderr if the file or the memory is not what it should be. */
+/* These end the program with a word on stderr if the file or the memory is not what it should be.
+ */
 void reference_open(struct reference *model, const char *path);
+void reference_close(struct reference *model);
 _Noreturn void reference_die(const char *what, const char *name);
 void *reference_alloc(uint64_t count, uint64_t bytes_each);
 

@@ -188,6 +188,12 @@ void reference_open(struct reference *model, const char *path)
     model->vocab = (uint32_t)reference_find(model, REFERENCE_GLOBAL, "output.weight")->dims[1];
 }
 
+void reference_close(struct reference *model)
+{
+    munmap((void *)(uintptr_t)model->data, model->bytes);
+    model->data = NULL;
+}
+
 const struct reference_tensor *reference_find(const struct reference *model, uint32_t layer,
                                               const char *name)
 {
