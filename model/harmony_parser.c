@@ -14,7 +14,7 @@ void osl_parser_init(struct osl_parser *parser, enum osl_parse_mode mode, const 
         bool fits = osl_name_copy(parser->next_role, next_role, strlen(next_role));
         OSL_ASSERT(fits);
         parser->state = OSL_PARSE_HEADER;
-        parser->is_completion = true;
+        parser->is_completion = strcmp(next_role, "assistant") == 0;
     }
 }
 

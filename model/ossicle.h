@@ -354,17 +354,22 @@ OSSICLE_MUST_USE enum ossicle_status ossicle_inspect(const char *path, bool json
 
 /* ---- Harmony without a model ------------------------------------------------------------- */
 
-/* request_json as `ossicle harmony render` documents it -> exact text with the assistant start.
- * memory is scratch for the JSON tree; output is terminated. MEMORY / CAPACITY if either is small. */
+/* request_json: an object with messages, tools, reasoning_effort, model_identity,
+ * knowledge_cutoff, current_date, instructions, as in chat-completions; absent and null fields
+ * leave no text, others are ignored -> exact text with the assistant start, terminated.
+ * memory is scratch for the JSON tree: 4 times the request and 64 KiB is enough for most.
+ * FORMAT names line and place; MEMORY / CAPACITY if memory or text is too small. */
 OSSICLE_MUST_USE enum ossicle_status ossicle_harmony_render(const char *request_json, size_t bytes,
                                                             void *memory, size_t memory_bytes,
                                                             char *text, size_t text_capacity,
                                                             size_t *text_bytes_out,
                                                             struct ossicle_error *error);
 
-/* Text with special tokens spelled out -> JSON array of messages. role: NULL, or the role that
- * the text begins inside of ("assistant"). strict: a malformed header is an error (harmony.md 9);
- * else it is recovered (section 10). */
+/* Text with special tokens spelled out -> JSON array of {role, name, channel, recipient,
+ * content_type, content}, absent ones left out, terminated. role: NULL, or the role that the text
+ * begins inside of ("assistant"). strict: a malformed header is FORMAT, and json then holds the
+ * messages finished before it; else it is recovered (harmony.md section 10). memory is scratch
+ * for the longest message. One newline behind the last message is no part of the text. */
 OSSICLE_MUST_USE enum ossicle_status ossicle_harmony_parse(const char *text, size_t bytes,
                                                            const char *role, bool strict,
                                                            void *memory, size_t memory_bytes,

@@ -1,4 +1,5 @@
 /* The strict JSON reader under Harmony, and the JSON that `harmony parse` prints. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,6 +153,34 @@ static void damaged_text_is_harmless(void **state)
     }
 }
 
+/* cJSON's hooks are one per process: two threads take turns, each in an arena of its own. */
+static void *parse_often(void *context)
+{
+    static const char json[] = "{\"a\":[1.50,{\"b\":\"c\"}]}";
+    uint8_t *memory = context;
+    for (int i = 0; i < 2000; i++) {
+        struct osl_arena arena = {.base = memory, .bytes = 4096};
+        const cJSON *root = NULL;
+        if (osl_json_parse("test", json, sizeof json - 1, &arena, &root, NULL) != OSL_OK ||
+            (const uint8_t *)root < memory || (const uint8_t *)root >= memory + 4096 ||
+            strcmp(osl_json_get(root, "a")->child->valuestring, "1.50") != 0) {
+            return context;
+        }
+    }
+    return NULL;
+}
+
+static void threads_take_turns(void **state)
+{
+    static _Alignas(16) uint8_t memory[2][4096];
+    pthread_t other;
+    void *problem = NULL;
+    assert_int_equal(pthread_create(&other, NULL, parse_often, memory[0]), 0);
+    assert_null(parse_often(memory[1]));
+    assert_int_equal(pthread_join(other, &problem), 0);
+    assert_null(problem);
+}
+
 /* ---- harmony parse ----------------------------------------------------------------------- */
 
 static char json_text[1 << 16];
@@ -193,6 +222,8 @@ static void parse_errors_keep_finished_messages(void **state)
     assert_string_equal(parse_error.text, "harmony: line 2, byte 34: expected <|start|> after a "
                                           "message, found \"?x\"");
     assert_int_equal(parse("<|start|>user<|message|>a\nb<|end|>\nx", NULL, false), OSSICLE_OK);
+    assert_int_equal(parse("<|message|>hi<|end|>", "user", false), OSSICLE_OK);
+    assert_string_equal(json_text, "[{\"role\":\"user\",\"content\":\"hi\"}]");
     assert_int_equal(parse("x", "robot", false), OSSICLE_ARGUMENT);
     assert_int_equal(parse("<|channel|>fin", "assistant", true), OSSICLE_FORMAT);
     assert_string_equal(parse_error.text, "harmony: line 1, byte 14: the text ends inside a "
@@ -214,7 +245,15 @@ static void parse_long_text_and_small_buffers(void **state)
     strcat(expected, "\"}]");
     assert_int_equal(parse(text, NULL, true), OSSICLE_OK);
     assert_string_equal(json_text, expected);
+    static const char three[] = "<|start|>user<|message|>0123456789<|end|>"
+                                "<|start|>user<|message|>0123456789<|end|>"
+                                "<|start|>user<|message|>0123456789<|end|>";
     size_t bytes = 7;
+    assert_int_equal(ossicle_harmony_parse(three, sizeof three - 1, NULL, true, scratch, 16,
+                                           json_text, sizeof json_text, &bytes, NULL),
+                     OSSICLE_OK); /* scratch holds one message at a time */
+    bytes = 7;
+    assert_int_equal(parse(text, NULL, true), OSSICLE_OK);
     for (size_t capacity = 0; capacity < strlen(expected) + 1; capacity += 1 + capacity / 50) {
         assert_int_equal(ossicle_harmony_parse(text, strlen(text), NULL, true, scratch,
                                                sizeof scratch, json_text, capacity, &bytes, NULL),
@@ -236,6 +275,7 @@ int main(void)
         cmocka_unit_test(broken_text_is_refused),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(damaged_text_is_harmless),
+        cmocka_unit_test(threads_take_turns),
         cmocka_unit_test(parse_prints_messages),
         cmocka_unit_test(parse_errors_keep_finished_messages),
         cmocka_unit_test(parse_long_text_and_small_buffers),

@@ -152,6 +152,7 @@ static void strict_headers(void **state)
          "assistant commentary to=<|constrain|>json: x\n"},
         {"<|start|>assistant<|channel|>final<|channel|>final<|message|>x", "ERROR"},
         {"<|start|>\xc2\xa0user\xe2\x80\x83<|message|>x", "user -: x\n"},
+        {"<|start|>user a\vb<|message|>x", "user - to=a\vb: x\n"},
         {"<|start|>tool to=x<|message|>y", "tool(tool) - to=x: y\n"},
         {"junk<|start|>user<|message|>x", "ERROR"},
         {"<|start|>user<|message|>x<|end|><|end|>", "user -: x\nERROR"},
@@ -264,12 +265,16 @@ static void ill_formed_parts(void **state)
 
 static void mixed_scripts_in_pieces(void **state) /* [S5] */
 {
-    static const char text[] = "<|start|>user<|message|>👩‍👩‍👧‍👦 🇩🇪🇫🇷 العربية हिन्दी "
-                               "e\u0301 "
-                               "o\u0308 日本語 \u00a0ok<|end|>";
-    static const char expected[] = "user -: 👩‍👩‍👧‍👦 🇩🇪🇫🇷 العربية हिन्दी e\u0301 "
-                                   "o\u0308 "
-                                   "日本語 \u00a0ok\n";
+    static const char text[] =
+        "<|start|>user<|message|>👩‍👩‍👧‍👦 🇩🇪🇫🇷 العربية "
+        "हिन्दी "
+        "e\u0301 "
+        "o\u0308 日本語 \u00a0ok<|end|>";
+    static const char expected[] =
+        "user -: 👩‍👩‍👧‍👦 🇩🇪🇫🇷 العربية हिन्दी "
+        "e\u0301 "
+        "o\u0308 "
+        "日本語 \u00a0ok\n";
     for (uint32_t chunk = 1; chunk < 9; chunk++) {
         transcript_begin(&transcript, OSL_PARSE_STRICT, NULL, NULL, 0);
         assert_string_equal(transcript_run(&transcript, text, strlen(text), chunk), expected);

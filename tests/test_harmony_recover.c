@@ -13,7 +13,8 @@
 static struct transcript transcript;
 static struct transcript other;
 
-static const char *const tools[] = {"f", "functions.get_json", "weather"};
+static const char *const tools[] = {"f", "functions.get_json", "weather", "g", "gjson"};
+#define TOOLS 5
 
 #define START "<|start|>"
 #define CHANNEL "<|channel|>"
@@ -32,7 +33,7 @@ static void check_rows(const char *const rows[][2], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         for (uint32_t chunk = 1; chunk <= 4; chunk++) { /* [S7] */
-            transcript_begin(&transcript, OSL_PARSE_TOLERANT, "assistant", tools, 3);
+            transcript_begin(&transcript, OSL_PARSE_TOLERANT, "assistant", tools, TOOLS);
             transcript_run(&transcript, rows[i][0], strlen(rows[i][0]), chunk == 4 ? 1024 : chunk);
             if (strcmp(transcript.text, rows[i][1]) != 0) {
                 print_error("chunks of %u: %s\n", chunk, rows[i][0]);
@@ -64,6 +65,7 @@ static void channels_are_recovered(void **state) /* [1, 2, 3, 4, 5] */
         {CHANNEL "commentary \xe2\x80\x93 to=functions.f ?! " CONSTRAIN "json" MESSAGE
                  "{\"a\":1}" CALL,
          JSON_CALL},
+        {CHANNEL "fi" MESSAGE "x" END, "assistant analysis: x\n"},
         {CHANNEL "fina" MESSAGE "x" RETURN, "assistant final: x\nSTOP"},
         {CHANNEL "finalx" MESSAGE "x" RETURN, "assistant final: x\nSTOP"},
         {CHANNEL "other" MESSAGE "x" RETURN, "assistant final: x\nSTOP"},
@@ -80,10 +82,10 @@ static void channels_are_recovered(void **state) /* [1, 2, 3, 4, 5] */
 
 static void broken_labels_stay_hidden_while_they_stream(void **state)
 {
-    transcript_begin(&transcript, OSL_PARSE_TOLERANT, "assistant", tools, 3);
+    transcript_begin(&transcript, OSL_PARSE_TOLERANT, "assistant", tools, TOOLS);
     transcript_run(&transcript, CHANNEL "other" MESSAGE "x" RETURN, 32, 1024);
     assert_string_equal(transcript.first_channel, "analysis");
-    transcript_begin(&transcript, OSL_PARSE_TOLERANT, "assistant", tools, 3);
+    transcript_begin(&transcript, OSL_PARSE_TOLERANT, "assistant", tools, TOOLS);
     transcript_run(&transcript, CHANNEL "final?" MESSAGE "x" RETURN, 33, 1024);
     assert_string_equal(transcript.first_channel, "final");
 }
@@ -132,6 +134,8 @@ static void types_and_recipients_are_recovered(void **state) /* [9 .. 14] */
          "assistant commentary to=functions.weather: {}\nSTOP"},
         {CHANNEL "commentary to=functions.get_json" MESSAGE "{}" CALL,
          "assistant commentary to=functions.get_json: {}\nSTOP"},
+        {CHANNEL "commentary to=functions.gjson" MESSAGE "{}" CALL,
+         "assistant commentary to=functions.gjson: {}\nSTOP"},
         {CHANNEL "commentary to=functions.unknownjson" MESSAGE "{}" CALL,
          "assistant commentary to=functions.unknownjson: {}\nSTOP"},
         {CHANNEL "commentary to=f" MESSAGE "{}" CALL, CALL_LINE ": {}\nSTOP"},
@@ -242,6 +246,18 @@ static void long_headers_are_bounded(void **state)
     transcript_run(&transcript, text, strlen(text), 7);
     assert_int_equal(transcript.messages, 2);
     assert_int_equal(transcript.content_bytes, 3000);
+    /* After an answer it is dropped, however long, and however it is cut. */
+    memset(text, '\0', sizeof text);
+    strcpy(text, CHANNEL "final" MESSAGE "x" END);
+    for (int i = 0; i < 1000; i++) {
+        strcat(text, "\xe2\x82\xac");
+    }
+    strcat(text, START "assistant" CHANNEL "final" MESSAGE "y" RETURN);
+    for (uint32_t chunk = 1; chunk < 1024; chunk += 341) {
+        transcript_begin(&transcript, OSL_PARSE_TOLERANT, "assistant", NULL, 0);
+        transcript_run(&transcript, text, strlen(text), chunk);
+        assert_string_equal(transcript.text, "assistant final: x\nassistant final: y\nSTOP");
+    }
 }
 
 /* ---- Anything at all --------------------------------------------------------------------- */
@@ -315,9 +331,9 @@ static void any_cut_gives_the_same_messages(void **state) /* [S7] */
         uint64_t bytes = random_text(text, sizeof text, 1 + draw(80));
         const char *role = roles[draw(2)];
         enum osl_parse_mode mode = draw(3) == 0 ? OSL_PARSE_STRICT : OSL_PARSE_TOLERANT;
-        transcript_begin(&transcript, mode, role, tools, 3);
+        transcript_begin(&transcript, mode, role, tools, TOOLS);
         transcript_run(&transcript, text, bytes, 1024);
-        transcript_begin(&other, mode, role, tools, 3);
+        transcript_begin(&other, mode, role, tools, TOOLS);
         transcript_run(&other, text, bytes, 1 + draw(3));
         if (strcmp(transcript.text, other.text) != 0) {
             print_error("seed %llu\n", (unsigned long long)seed);
@@ -337,7 +353,7 @@ static void random_ids_never_fail(void **state) /* [S8] */
     };
     random_state = 8;
     for (uint32_t role = 0; role < 2; role++) {
-        transcript_begin(&transcript, OSL_PARSE_TOLERANT, role ? "assistant" : NULL, tools, 3);
+        transcript_begin(&transcript, OSL_PARSE_TOLERANT, role ? "assistant" : NULL, tools, TOOLS);
         for (uint32_t i = 0; i < 1000000; i++) {
             struct osl_parser *parser = &transcript.parser;
             transcript.bytes = 0; /* only the events are of interest */

@@ -278,6 +278,33 @@ static void wrong_requests(void **state)
     }
 }
 
+/* Requests with bytes changed are rendered or refused, and never worse. */
+static void damaged_requests_are_harmless(void **state)
+{
+    static const char json[] =
+        "{\"messages\":[" USER "," THOUGHT_AND_ANSWER "," THOUGHT_AND_CALL "," RESULT
+        "],\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{"
+        "\"type\":\"object\",\"required\":[\"a\"],\"properties\":{\"a\":{\"oneOf\":[{\"type\":"
+        "\"array\",\"items\":{\"type\":\"string\",\"enum\":[\"x\"]}},{\"nullable\":true,"
+        "\"default\":1e3}],\"title\":\"t\",\"examples\":[\"e\"]},\"b\":{\"type\":[\"null\"]}}}}}]}";
+    static char copy[sizeof json];
+    uint64_t random = 1;
+    uint32_t rendered_count = 0;
+    for (int i = 0; i < 20000; i++) {
+        memcpy(copy, json, sizeof json);
+        for (int j = 0; j < 1 + i % 3; j++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            uint64_t from = (random >> 20) % (sizeof json - 1);
+            copy[(random >> 40) % (sizeof json - 1)] =
+                i % 2 ? (char)(random >> 56) : json[from]; /* often still JSON */
+        }
+        rendered_count +=
+            ossicle_harmony_render(copy, sizeof json - 1, scratch, sizeof scratch, rendered,
+                                   sizeof rendered, &rendered_bytes, &request_error) == OSSICLE_OK;
+    }
+    assert_true(rendered_count > 100);
+}
+
 static void small_buffers_are_refused(void **state)
 {
     static const char json[] = "{\"messages\":[" USER "," THOUGHT_AND_CALL "," RESULT "]}";
@@ -320,6 +347,7 @@ int main(void)
         cmocka_unit_test(harmony_fields_are_taken_as_they_stand),
         cmocka_unit_test(nul_in_text_is_kept),
         cmocka_unit_test(wrong_requests),
+        cmocka_unit_test(damaged_requests_are_harmless),
         cmocka_unit_test(small_buffers_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
