@@ -1,0 +1,26 @@
+# Tests of the program as a whole, from outside. Only where it can be run without an emulator.
+if(CMAKE_CROSSCOMPILING OR NOT OSSICLE_BOARDS)
+  return()
+endif()
+set(osl_tiny ${CMAKE_BINARY_DIR}/tests/models/tiny.gguf)
+
+add_executable(peak peak.c)
+target_link_libraries(peak PRIVATE osl_flags)
+set_target_properties(peak PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+
+# What is installed can be used. A sanitizer's library would want its flags in the user's build.
+if(NOT OSSICLE_SANITIZE)
+  add_test(NAME install COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/install/check.sh
+    ${PROJECT_BINARY_DIR} $<TARGET_FILE:make_gguf>)
+endif()
+
+# Nothing is allocated after boot, counted inside and seen from outside. Sanitizers allocate.
+if(NOT OSSICLE_SANITIZE)
+  add_executable(test_no_alloc test_no_alloc.c)
+  target_link_libraries(test_no_alloc PRIVATE osl_model osl_flags PkgConfig::CMOCKA)
+  set_target_properties(test_no_alloc PROPERTIES RUNTIME_OUTPUT_DIRECTORY
+    ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME test_no_alloc COMMAND test_no_alloc ${osl_tiny}
+    WORKING_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  set_tests_properties(test_no_alloc PROPERTIES FIXTURES_REQUIRED models)
+endif()
