@@ -26,7 +26,7 @@ struct osl_harmony_sink {
 
 /* Memory for a JSON tree and the text made from it: a bump arena that cJSON's hooks point at
  * while a call runs. A call that fails or returns leaves `used` as it found it, unless its result
- * lives there. Enough for a request: 4 times its bytes and 64 KiB; long arrays of short numbers
+ * lives there. Enough for a request: 16 times its bytes and 64 KiB; long arrays of short numbers
  * take more (up to 48 times), and OSL_MEMORY says so. */
 struct osl_arena {
     uint8_t *base; /* 16-byte aligned */

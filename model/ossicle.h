@@ -357,7 +357,7 @@ OSSICLE_MUST_USE enum ossicle_status ossicle_inspect(const char *path, bool json
 /* request_json: an object with messages, tools, reasoning_effort, model_identity,
  * knowledge_cutoff, current_date, instructions, as in chat-completions; absent and null fields
  * leave no text, others are ignored -> exact text with the assistant start, terminated.
- * memory is scratch for the JSON tree: 4 times the request and 64 KiB is enough for most.
+ * memory is scratch for the JSON tree: 16 times the request and 64 KiB is enough for most.
  * FORMAT names line and place; MEMORY / CAPACITY if memory or text is too small. */
 OSSICLE_MUST_USE enum ossicle_status ossicle_harmony_render(const char *request_json, size_t bytes,
                                                             void *memory, size_t memory_bytes,
