@@ -82,7 +82,7 @@ static void options_refuse_and_name_the_nearest(void **state)
     assert_refused(OSL_CMD_RUN, "--top-p 1.5",
                    "--top-p: 1.5 is out of range; the nearest valid "
                    "value is 1");
-    assert_refused(OSL_CMD_RUN, "--context 0", "nearest valid value is 1");
+    assert_refused(OSL_CMD_RUN, "--context 0", "nearest valid value is 16");
     assert_refused(OSL_CMD_RUN, "--device gpu", "'gpu' is none of auto, cpu, vulkan");
     assert_refused(OSL_CMD_RUN, "--weights residnt", "did you mean resident?");
     assert_refused(OSL_CMD_RUN, "-n", "-n needs a value: -n N");

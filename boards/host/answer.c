@@ -1,8 +1,6 @@
 /* One answer, streamed. */
 #include "answer.h"
 
-#include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -241,7 +239,10 @@ enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
         (void)osl_write_all(answer->reasoning_fd, PLAIN, strlen(PLAIN));
         answer->dimmed = false;
     }
-    if (!answer->quiet && answer->line_open) {
+    bool reasoning_last = answer->channel == OSSICLE_CHANNEL_ANALYSIS;
+    if (reasoning_last && answer->reasoning_fd == STDERR_FILENO) {
+        (void)osl_write_all(STDERR_FILENO, "\n", 1);
+    } else if (answer->line_open) {
         written = osl_write_all(STDOUT_FILENO, "\n", 1) && written;
     }
     if (status != OSSICLE_OK) {
@@ -254,20 +255,6 @@ enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
     return OSSICLE_OK;
 }
 
-static bool is_date(const char *text)
-{
-    static const char pattern[] = "dddd-dd-dd";
-    if (strlen(text) != strlen(pattern)) {
-        return false;
-    }
-    for (size_t i = 0; pattern[i] != '\0'; i++) {
-        if (pattern[i] == 'd' ? !isdigit((unsigned char)text[i]) : text[i] != '-') {
-            return false;
-        }
-    }
-    return true;
-}
-
 enum ossicle_status osl_conversation_open(const struct osl_args *args,
                                           const struct osl_host_engine *engine)
 {
@@ -277,10 +264,6 @@ enum ossicle_status osl_conversation_open(const struct osl_args *args,
         .reasoning = (enum ossicle_reasoning)args->reasoning,
         .instructions = args->system,
     };
-    if (args->date != NULL && !is_date(args->date)) {
-        osl_complain("--date: '%s' is not YYYY-MM-DD", args->date);
-        return OSSICLE_ARGUMENT;
-    }
     enum ossicle_status status = ossicle_open(engine->engine, &conversation);
     return status == OSSICLE_OK ? OSSICLE_OK : osl_host_engine_complain(engine, status);
 }

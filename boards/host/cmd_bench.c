@@ -265,6 +265,7 @@ static enum ossicle_status run(const struct osl_args *args)
     }
     if (args->context == 0) {
         bench.engine.config.context_tokens = context_needed(args);
+        bench.engine.context_by_board = false;
     }
     bench.engine.config.marks = 2;
     status = osl_host_engine_start(&bench.engine);

@@ -54,14 +54,12 @@ static void print_table(const struct osl_host_engine *engine)
 static enum ossicle_status run(const struct osl_args *args)
 {
     static struct osl_host_engine engine;
-    struct ossicle_error error = {0};
     enum ossicle_status status = osl_host_engine_configure(args, &engine);
     if (status != OSSICLE_OK) {
         return status;
     }
-    status = ossicle_plan(&engine.config, &engine.plan, &error);
+    status = osl_host_engine_plan(&engine);
     if (status != OSSICLE_OK) {
-        osl_complain("%s", error.text);
         return status;
     }
     if (args->json) {

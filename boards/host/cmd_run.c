@@ -9,6 +9,7 @@
 #include "term.h"
 
 #define PROMPT_BYTES_MAX (16u << 20)
+#define TEXT_BYTES_DEFAULT (1u << 20) /* what ossicle_config.text_bytes is when 0 */
 
 /* The arguments with blanks between, or stdin for a lone "-" (without its last newline). */
 static enum ossicle_status read_prompt(const struct osl_args *args, struct osl_text *prompt)
@@ -127,6 +128,9 @@ static enum ossicle_status run(const struct osl_args *args)
         status = read_prompt(args, &prompt);
     }
     if (status == OSSICLE_OK) {
+        if (prompt.count > TEXT_BYTES_DEFAULT) {
+            engine.config.text_bytes = prompt.count;
+        }
         status = osl_host_engine_start(&engine);
     }
     if (status == OSSICLE_OK) {

@@ -153,6 +153,7 @@ static enum ossicle_status score_ids(const struct osl_args *args)
     }
     if (args->context == 0) {
         engine.config.context_tokens = prompts.longest > 16 ? prompts.longest : 16;
+        engine.context_by_board = false;
     }
     if (!osl_option_given(args, "--weights")) {
         engine.config.weights = OSSICLE_WEIGHTS_MAPPED; /* a short visit: start at once */
@@ -228,6 +229,7 @@ static enum ossicle_status score_ids_of_text(const struct osl_args *args, const 
     engine.config.marks = 1;
     if (args->context == 0) {
         engine.config.context_tokens = count > 16 ? (uint32_t)count : 16;
+        engine.context_by_board = false;
     }
     if (!osl_option_given(args, "--weights")) {
         engine.config.weights = OSSICLE_WEIGHTS_MAPPED;
@@ -269,18 +271,34 @@ static enum ossicle_status read_text(const char *given, struct osl_text *text,
     return OSSICLE_OK;
 }
 
-/* The ids decide how large the context must be, so a small engine makes them first. */
-static enum ossicle_status score_text(const struct osl_args *args)
+/* Makes ids [text->count + 1] of the text; how many in *count_out. */
+static enum ossicle_status tokenize_text(const struct osl_args *args, const struct osl_text *text,
+                                         int32_t *ids, size_t *count_out)
 {
     static struct osl_host_engine tokenizer;
-    struct ossicle_error error = {0};
-    struct osl_text text = {0};
-    size_t count = 0;
-    enum ossicle_status status = osl_host_engine_start_tokenizer(args, &tokenizer);
+    enum ossicle_status status = osl_host_engine_start_tokenizer(args, text->count, &tokenizer);
     if (status != OSSICLE_OK) {
         return status;
     }
-    status = read_text(args->text, &text, &error);
+    status = ossicle_tokenize(tokenizer.engine, text->bytes, text->count, args->specials, ids,
+                              text->count + 1, count_out);
+    if (status != OSSICLE_OK) {
+        osl_host_engine_complain(&tokenizer, status);
+    } else if (*count_out == 0) {
+        osl_complain("--text: the text is empty");
+        status = OSSICLE_ARGUMENT;
+    }
+    osl_host_engine_stop(&tokenizer);
+    return status;
+}
+
+/* The ids decide how large the context must be, so a small engine makes them first. */
+static enum ossicle_status score_text(const struct osl_args *args)
+{
+    struct ossicle_error error = {0};
+    struct osl_text text = {0};
+    size_t count = 0;
+    enum ossicle_status status = read_text(args->text, &text, &error);
     uint64_t ids_bytes = (uint64_t)(text.count + 1) * sizeof(int32_t);
     int32_t *ids = osl_pages(ids_bytes);
     if (status == OSSICLE_OK && ids == NULL) {
@@ -289,16 +307,9 @@ static enum ossicle_status score_text(const struct osl_args *args)
     if (status != OSSICLE_OK) {
         osl_complain("%s", error.text);
     } else {
-        status = ossicle_tokenize(tokenizer.engine, text.bytes, text.count, args->specials, ids,
-                                  text.count + 1, &count);
-        status = status == OSSICLE_OK ? status : osl_host_engine_complain(&tokenizer, status);
+        status = tokenize_text(args, &text, ids, &count);
     }
-    osl_host_engine_stop(&tokenizer);
     osl_text_free(&text);
-    if (status == OSSICLE_OK && count == 0) {
-        osl_complain("--text: the text is empty");
-        status = OSSICLE_ARGUMENT;
-    }
     if (status == OSSICLE_OK) {
         status = score_ids_of_text(args, ids, count);
     }

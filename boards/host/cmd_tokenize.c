@@ -228,21 +228,25 @@ static enum ossicle_status run(const struct osl_args *args)
     static struct osl_host_engine engine;
     struct ossicle_error error = {0};
     struct osl_text in = {0};
-    enum ossicle_status status = osl_host_engine_start_tokenizer(args, &engine);
+    /* What is given must be good before stdin is read. */
+    enum ossicle_status status = osl_host_engine_configure(args, &engine);
     if (status != OSSICLE_OK) {
         return status;
     }
     status = osl_text_read("-", INPUT_BYTES_MAX, &in, &error);
     if (status != OSSICLE_OK) {
         osl_complain("%s", error.text);
-    } else {
+        return status;
+    }
+    status = osl_host_engine_start_tokenizer(args, in.count, &engine);
+    if (status == OSSICLE_OK) {
         status = args->json ? convert_json(&engine, args, &in) : convert_text(&engine, args, &in);
+        osl_host_engine_stop(&engine);
     }
     if (status != OSSICLE_OK) {
         osl_out_discard();
     }
     osl_text_free(&in);
-    osl_host_engine_stop(&engine);
     return status;
 }
 

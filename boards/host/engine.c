@@ -10,6 +10,7 @@
 #define HUGE_PAGE_BYTES (2u << 20)
 #define TOKENIZER_CONTEXT_TOKENS 64
 #define TOKENIZER_PREFILL_TOKENS 16
+#define TEXT_LEAST_BYTES 4096
 
 static void log_line(void *user, enum ossicle_log_level level, const char *line)
 {
@@ -41,6 +42,7 @@ static void fill_config(const struct osl_args *args, struct osl_host_engine *eng
     ossicle_config_init(config);
     config->model_path = args->model;
     config->context_tokens = args->context > 0 ? args->context : profile->context;
+    engine->context_by_board = args->context == 0;
     config->prefill_tokens = args->prefill;
     config->threads = osl_option_given(args, "--threads") ? args->threads : profile->threads;
     config->device =
@@ -100,12 +102,25 @@ static bool reserve(struct osl_host_engine *engine)
     return true;
 }
 
-enum ossicle_status osl_host_engine_start(struct osl_host_engine *engine)
+enum ossicle_status osl_host_engine_plan(struct osl_host_engine *engine)
 {
     struct ossicle_error error = {0};
     enum ossicle_status status = ossicle_plan(&engine->config, &engine->plan, &error);
+    if (status != OSSICLE_OK && engine->context_by_board) {
+        engine->config.context_tokens = 0; /* the model's own, up to 4096 */
+        status = ossicle_plan(&engine->config, &engine->plan, &error);
+    }
     if (status != OSSICLE_OK) {
         osl_complain("%s", error.text);
+    }
+    return status;
+}
+
+enum ossicle_status osl_host_engine_start(struct osl_host_engine *engine)
+{
+    struct ossicle_error error = {0};
+    enum ossicle_status status = osl_host_engine_plan(engine);
+    if (status != OSSICLE_OK) {
         return status;
     }
     if (!engine->plan.fits) {
@@ -141,6 +156,7 @@ void osl_host_engine_stop(struct osl_host_engine *engine)
 }
 
 enum ossicle_status osl_host_engine_start_tokenizer(const struct osl_args *args,
+                                                    uint64_t text_bytes,
                                                     struct osl_host_engine *engine)
 {
     enum ossicle_status status = osl_host_engine_configure(args, engine);
@@ -148,8 +164,10 @@ enum ossicle_status osl_host_engine_start_tokenizer(const struct osl_args *args,
         return status;
     }
     engine->config.context_tokens = TOKENIZER_CONTEXT_TOKENS;
+    engine->context_by_board = false;
     engine->config.prefill_tokens = TOKENIZER_PREFILL_TOKENS;
     engine->config.threads = 1;
+    engine->config.text_bytes = text_bytes > TEXT_LEAST_BYTES ? text_bytes : TEXT_LEAST_BYTES;
     engine->config.marks = 1;
     engine->config.weights = OSSICLE_WEIGHTS_MAPPED;
     return osl_host_engine_start(engine);

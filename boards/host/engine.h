@@ -10,7 +10,8 @@ struct osl_host_engine {
     struct ossicle_config config;
     struct ossicle_plan plan;
     struct osl_profile profile;
-    bool profile_picked; /* by auto */
+    bool profile_picked;   /* by auto */
+    bool context_by_board; /* not asked for: a model made for less may have less */
     void *memory;
     uint64_t memory_bytes;
     uint64_t reserved_bytes;
@@ -21,15 +22,21 @@ struct osl_host_engine {
 OSSICLE_MUST_USE enum ossicle_status osl_host_engine_configure(const struct osl_args *args,
                                                                struct osl_host_engine *engine);
 
+/* Fills plan from config; complains and returns a status on failure. A context that only the board
+ * asked for gives way to the model's own. */
+OSSICLE_MUST_USE enum ossicle_status osl_host_engine_plan(struct osl_host_engine *engine);
+
 /* Plans, refuses what does not fit, takes the memory once, boots. The caller may change
  * engine->config between configure and start. Complains on failure; nothing is left open then. */
 OSSICLE_MUST_USE enum ossicle_status osl_host_engine_start(struct osl_host_engine *engine);
 
 void osl_host_engine_stop(struct osl_host_engine *engine);
 
-/* Configures and starts an engine that is only asked about tokens: small, mapped, one thread. */
+/* Configures and starts an engine that is only asked about tokens, for texts of up to text_bytes:
+ * small, mapped, one thread. */
 OSSICLE_MUST_USE enum ossicle_status
-osl_host_engine_start_tokenizer(const struct osl_args *args, struct osl_host_engine *engine);
+osl_host_engine_start_tokenizer(const struct osl_args *args, uint64_t text_bytes,
+                                struct osl_host_engine *engine);
 
 /* Complains with what the engine said about its last failing call; returns status. */
 enum ossicle_status osl_host_engine_complain(const struct osl_host_engine *engine,

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define OSL_LINE_BYTES_MAX (4u << 20)
+#define OSL_LINE_BYTES_MAX (1u << 20)
 
 enum osl_line_result {
     OSL_LINE_TEXT,        /* a message */

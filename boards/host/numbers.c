@@ -143,10 +143,11 @@ bool osl_parse_list(const char *text, uint32_t max, struct osl_list *list)
     return false;
 }
 
-/* Levenshtein distance, two rows. */
+/* Edits that turn one word into the other: a letter added, left out, changed, or two neighbours
+ * swapped (optimal string alignment). Three rows of the table are enough. */
 static uint32_t edit_distance(const char *a, const char *b)
 {
-    uint32_t rows[2][WORD_BYTES_MAX + 1];
+    uint32_t rows[3][WORD_BYTES_MAX + 1];
     size_t length_a = strlen(a);
     size_t length_b = strlen(b);
     if (length_a > WORD_BYTES_MAX || length_b > WORD_BYTES_MAX) {
@@ -156,16 +157,21 @@ static uint32_t edit_distance(const char *a, const char *b)
         rows[0][j] = (uint32_t)j;
     }
     for (size_t i = 1; i <= length_a; i++) {
-        uint32_t *above = rows[(i - 1) & 1];
-        uint32_t *here = rows[i & 1];
+        const uint32_t *above = rows[(i - 1) % 3];
+        uint32_t *here = rows[i % 3];
         here[0] = (uint32_t)i;
         for (size_t j = 1; j <= length_b; j++) {
             uint32_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
             best = above[j] + 1 < best ? above[j] + 1 : best;
-            here[j] = here[j - 1] + 1 < best ? here[j - 1] + 1 : best;
+            best = here[j - 1] + 1 < best ? here[j - 1] + 1 : best;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                uint32_t swapped = rows[(i - 2) % 3][j - 2] + 1;
+                best = swapped < best ? swapped : best;
+            }
+            here[j] = best;
         }
     }
-    return rows[length_a & 1][length_b];
+    return rows[length_a % 3][length_b];
 }
 
 const char *osl_nearest(const char *text, const char *const *candidates, uint32_t count)

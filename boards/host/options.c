@@ -1,6 +1,7 @@
 /* The table of options and its parser. */
 #include "options.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #define LOADS                                                                                      \
     (OSL_CMD_RUN | OSL_CMD_CHAT | OSL_CMD_PLAN | OSL_CMD_SCORE | OSL_CMD_TOKENIZE | OSL_CMD_BENCH)
 #define TALKS (OSL_CMD_RUN | OSL_CMD_CHAT)
+#define CONTEXT_TOKENS_MIN 16
 #define CONTEXT_TOKENS_MAX 1048576
 #define PREFILL_TOKENS_MAX 4096
 #define THREADS_MAX 256
@@ -23,6 +25,7 @@
 enum option_kind {
     KIND_FLAG,   /* bool */
     KIND_TEXT,   /* const char * */
+    KIND_DATE,   /* the same, YYYY-MM-DD */
     KIND_UINT,   /* uint32_t, least..most */
     KIND_UINT64, /* uint64_t */
     KIND_REAL,   /* float, least..most */
@@ -63,7 +66,8 @@ static const struct option options[] = {
     {"--device", NULL, KIND_CHOICE, LOADS, FIELD(device), "D",
      "auto or cpu (auto: cpu, until there is a GPU backend)", 0, 0, device_choices},
     {"--context", "-c", KIND_UINT, LOADS, FIELD(context), "N",
-     "tokens of context to make room for (default: the board's)", 1, CONTEXT_TOKENS_MAX, NULL},
+     "tokens of context to make room for (default: the board's)", CONTEXT_TOKENS_MIN,
+     CONTEXT_TOKENS_MAX, NULL},
     {"--threads", "-t", KIND_UINT, LOADS, FIELD(threads), "T",
      "threads; 0: what the machine recommends (default: the board's)", 0, THREADS_MAX, NULL},
     {"--board", NULL, KIND_TEXT, LOADS, FIELD(board), "NAME",
@@ -90,7 +94,7 @@ static const struct option options[] = {
      NULL},
     {"--identity", NULL, KIND_TEXT, TALKS, FIELD(identity), "TEXT",
      "first line of the system message", 0, 0, NULL},
-    {"--date", NULL, KIND_TEXT, TALKS, FIELD(date), "YYYY-MM-DD",
+    {"--date", NULL, KIND_DATE, TALKS, FIELD(date), "YYYY-MM-DD",
      "tell the model the date (default: not told)", 0, 0, NULL},
     {"--seed", "-s", KIND_UINT64, TALKS, FIELD(seed), "S",
      "same seed, same settings, same text (default: random)", 0, 0, NULL},
@@ -296,6 +300,20 @@ static enum ossicle_status set_stop(const char *value, struct osl_args *args,
     return OSSICLE_OK;
 }
 
+static bool is_date(const char *text)
+{
+    static const char pattern[] = "dddd-dd-dd";
+    if (strlen(text) != strlen(pattern)) {
+        return false;
+    }
+    for (size_t i = 0; pattern[i] != '\0'; i++) {
+        if (pattern[i] == 'd' ? !isdigit((unsigned char)text[i]) : text[i] != '-') {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum ossicle_status set_list(const struct option *option, const char *value, bool first,
                                     struct osl_list *list, struct ossicle_error *error)
 {
@@ -324,6 +342,11 @@ static enum ossicle_status set_option(const struct option *option, const char *v
     switch (option->kind) {
     case KIND_FLAG: *(bool *)field = true; return OSSICLE_OK;
     case KIND_TEXT: *(const char **)field = value; return OSSICLE_OK;
+    case KIND_DATE:
+        *(const char **)field = value;
+        return is_date(value) ? OSSICLE_OK
+                              : osl_fault(error, OSSICLE_ARGUMENT, "%s: '%s' is not YYYY-MM-DD",
+                                          option->name, value);
     case KIND_UINT:
     case KIND_REAL: return set_number(option, value, field, error);
     case KIND_CHOICE: return set_choice(option, value, field, error);

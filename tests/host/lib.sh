@@ -61,6 +61,13 @@ endless() {
     done
 }
 
+# Options that make the tiny model write on the final channel, which chance alone seldom does.
+talkative() {
+    local id
+    id=$(printf final | "$ossicle" tokenize -m model.gguf)
+    printf -- '--logit-bias %s=7' "${id%% *}"
+}
+
 finish() {
     [ $failures = 0 ] || { echo "$failures failures"; exit 1; }
     exit 0

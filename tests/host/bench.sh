@@ -1,0 +1,33 @@
+#!/bin/bash
+# bench: the grid, and llama-bench's keys and columns.
+. "$(dirname "$0")/lib.sh"
+
+model
+expect 0 bench -m model.gguf -p 16,32 -n 4 -pg 8,2 -d 0,24 -r 2 -t 1 -o json
+json 'length == 8'
+json '[.[] | [.n_prompt, .n_gen, .n_depth]] == [[16,0,0],[32,0,0],[0,4,0],[8,2,0],
+      [16,0,24],[32,0,24],[0,4,24],[8,2,24]]'
+json '[.[] | .avg_ts > 0 and .stddev_ts >= 0 and (.samples_ns | length) == 2 and
+      (.samples_ts | length) == 2 and .n_threads == 1 and .type_k == "f16"] | all'
+json '[.[] | ((.samples_ts | add / 2) / .avg_ts - 1 | fabs) < 1e-3] | all'
+json '[.[] | has("build_commit") and has("model_filename") and has("model_type") and
+      has("model_size") and has("model_n_params") and has("n_batch") and has("n_ubatch") and
+      has("type_v") and has("test_time") and has("avg_ns") and has("stddev_ns")] | all'
+json '[.[] | select(.n_gen == 4) | .bandwidth_fraction > 0 and .read_bandwidth > 0] | all'
+expect 0 bench -m model.gguf -p 8 -n 2 -r 1 -t 1 -o csv
+[ "$(wc -l <out)" = 3 ] || fail "csv has not three lines"
+[ "$(head -1 out | tr ',' '\n' | wc -l)" = "$(sed -n 2p out | sed 's/","/"\n"/g' | wc -l)" ] ||
+    fail "csv: as many names as values"
+expect 0 bench -m model.gguf -p 8 -n 2 -d 5 -r 1 -t 1
+prints '| model                          |       size |     params | backend    | threads |'
+number=' +[0-9.]+'
+row="^\\| .* \\|$number [KMG]iB \\|$number [MB] \\| CPU +\\| +1 \\| +pp8 @ d5 \\|"
+row="$row$number ± [0-9.]+ \\|\$"
+grep -Eq "$row" out || fail "the table's row is not llama-bench's"
+prints "read bandwidth:"
+expect 1 bench -m model.gguf -p 0 -n 0
+says "nothing to measure"
+expect 1 bench -m model.gguf -o xml
+says "none of table, json, csv"
+
+finish
