@@ -77,7 +77,7 @@ static void allow_towards(const struct osl_constrain *constrain, const char *pat
         allow(allowed, token_count, special_id(constrain, (enum osl_special)(*rest - 1)));
         return;
     }
-    for (uint64_t bytes = 1; rest[bytes - 1] < 0 || rest[bytes - 1] > OSL_SPECIAL_COUNT; bytes++) {
+    for (uint64_t bytes = 1; (uint8_t)rest[bytes - 1] > OSL_SPECIAL_COUNT; bytes++) {
         allow(allowed, token_count,
               osl_tokenizer_find(constrain->tokenizer, rest, bytes, OSL_TOKEN_TEXT));
     }

@@ -70,8 +70,8 @@ run_tests() {
     grep -E 'tests passed' "$log" >&2
 }
 run_tests max i8mm -L unit
-run_tests cortex-a76 dotprod -R '^test_(kernels|executor|dtype)'
-run_tests cortex-a53 neon -R '^test_(kernels|executor|dtype)'
+run_tests cortex-a76 dotprod -R '^test_(kernels|executor|engine)'
+run_tests cortex-a53 neon -R '^test_(kernels|executor|engine)'
 
 if [ "$program" != "$build/ossicle" ]; then
     say "the program has no command score yet: the end-to-end part is left out"
