@@ -6,9 +6,9 @@
 
 #define OSL_SCHEMA_DEPTH_MAX 64 /* objects, arrays and oneOf inside one another */
 
-/* Writes a JSON schema as the TypeScript-like type of harmony.md 6.2 and 6.3, at indent 0. False
- * if it is nested deeper than OSL_SCHEMA_DEPTH_MAX. */
-OSL_MUST_USE bool osl_schema_put(struct osl_writer_text *out, const cJSON *schema);
+/* Writes a JSON schema as the TypeScript-like type of harmony.md 6.2 and 6.3, at indent 0. NULL, or
+ * what is wrong with it: "is nested deeper than ...". */
+OSL_MUST_USE const char *osl_schema_put(struct osl_writer_text *out, const cJSON *schema);
 
 #define OSL_TOOL_NAME_MAX (OSL_HARMONY_NAME_BYTES - 11) /* the parser's bound, "functions." aside */
 

@@ -29,13 +29,13 @@ struct walk {
     struct osl_writer_text *out;
     struct frame frames[OSL_SCHEMA_DEPTH_MAX];
     uint32_t depth;
-    bool is_too_deep;
+    const char *problem; /* NULL: none so far */
 };
 
 static void push(struct walk *walk, struct frame frame)
 {
     if (walk->depth == OSL_SCHEMA_DEPTH_MAX) {
-        walk->is_too_deep = true;
+        walk->problem = "is nested deeper than 64; flatten it";
         return;
     }
     walk->frames[walk->depth++] = frame;
@@ -163,7 +163,7 @@ static void open_word(struct walk *walk, const cJSON *schema, const cJSON *type,
 /* Begins a type: writes it if it has no parts, else pushes the frame that will go on. */
 static void open_type(struct walk *walk, const cJSON *schema, uint32_t indent)
 {
-    for (uint32_t i = 0; i < OSL_JSON_DEPTH_MAX && !walk->is_too_deep; i++) {
+    for (uint32_t i = 0; i < OSL_JSON_DEPTH_MAX && walk->problem == NULL; i++) {
         const cJSON *variants = variants_of(schema);
         if (variants != NULL) {
             push(walk, (struct frame){.step = STEP_VARIANTS,
@@ -208,14 +208,20 @@ static void step_variants(struct walk *walk, struct frame *frame)
     open_type(walk, frame->cursor, frame->indent + VARIANT_INDENT);
 }
 
-static void put_property_name(struct osl_writer_text *out, const cJSON *object,
-                              const cJSON *property, uint32_t indent)
+static void put_property_name(struct walk *walk, const cJSON *object, const cJSON *property,
+                              uint32_t indent)
 {
+    struct osl_writer_text *out = walk->out;
     const cJSON *required = osl_json_get(object, "required");
     bool is_required = false;
+    uint32_t looked_at = 0;
     if (cJSON_IsArray(required)) {
         for (const cJSON *name = required->child; name != NULL && !is_required; name = name->next) {
             is_required = osl_json_is(name, property->string);
+            if (++looked_at > OSL_JSON_KEYS_MAX) { /* each property looks again: bound the work */
+                walk->problem = "has a list of more than 1024 required names; shorten it";
+                return;
+            }
         }
     }
     osl_put_spaces(out, indent);
@@ -276,7 +282,7 @@ static void open_property_variants(struct walk *walk, const struct frame *object
         put_default(out, property, false);
         osl_put(out, "\n");
     }
-    put_property_name(out, object->schema, property, object->indent);
+    put_property_name(walk, object->schema, property, object->indent);
     osl_put(out, ":\n");
     push(walk, (struct frame){.step = STEP_PROPERTY_VARIANTS,
                               .schema = property,
@@ -340,18 +346,18 @@ static void step_object(struct walk *walk, struct frame *frame)
         open_property_variants(walk, frame, property, variants);
         return;
     }
-    put_property_name(out, frame->schema, property, frame->indent);
+    put_property_name(walk, frame->schema, property, frame->indent);
     osl_put(out, ": ");
     frame->is_open = true;
     frame->type_start = osl_put_bytes(out);
     open_type(walk, property, frame->indent + OBJECT_INDENT);
 }
 
-bool osl_schema_put(struct osl_writer_text *out, const cJSON *schema)
+const char *osl_schema_put(struct osl_writer_text *out, const cJSON *schema)
 {
     struct walk walk = {.out = out};
     open_type(&walk, schema, 0);
-    while (walk.depth > 0 && !walk.is_too_deep && !out->full) {
+    while (walk.depth > 0 && walk.problem == NULL && !out->full) {
         struct frame *frame = &walk.frames[walk.depth - 1];
         switch (frame->step) {
         case STEP_ARRAY:
@@ -363,5 +369,5 @@ bool osl_schema_put(struct osl_writer_text *out, const cJSON *schema)
         case STEP_PROPERTY_VARIANTS: step_property_variants(&walk, frame); break;
         }
     }
-    return !walk.is_too_deep;
+    return walk.problem;
 }

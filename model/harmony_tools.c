@@ -153,11 +153,10 @@ enum osl_status osl_tools_put_functions(struct osl_writer_text *out, const char 
         osl_put(out, "type ");
         osl_put_text(out, osl_json_text(osl_json_get(function, "name")));
         osl_put(out, parameters != NULL ? " = (_: " : " = (");
-        if (parameters != NULL && !osl_schema_put(out, parameters)) {
-            return osl_fail(error, OSL_FORMAT,
-                            "%s: line %d: tools[%u].function.parameters is nested deeper than %d; "
-                            "flatten it",
-                            what, parameters->valueint, index, OSL_SCHEMA_DEPTH_MAX);
+        const char *problem = parameters != NULL ? osl_schema_put(out, parameters) : NULL;
+        if (problem != NULL) {
+            return osl_fail(error, OSL_FORMAT, "%s: line %d: tools[%u].function.parameters %s",
+                            what, parameters->valueint, index, problem);
         }
         osl_put(out, ") => any;\n\n");
     }

@@ -253,7 +253,7 @@ static void wrong_requests(void **state)
          "request: line 2: messages[0].content has a part that is no text; the model reads only "
          "parts of type \"text\""},
         {"{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}",
-         "request: line 1: messages[0]: a tool message needs the tool_call_id of an earlier call, "
+         "request: line 1: messages[0]: a tool message needs the tool_call_id of a recent call, "
          "or the tool's name"},
         {"{\"messages\":[{\"role\":\"tool\",\"name\":\"a b\"}]}",
          "request: line 1: messages[0]: the name of its tool is no string of 1 to 149 bytes "

@@ -262,6 +262,26 @@ static void schema_deep(void **state)
     assert_int_equal(record.bytes, 0);
 }
 
+static void schema_with_many_required_names(void **state)
+{
+    static char schema[32768];
+    static char tools[65536];
+    for (uint32_t names = 1023; names <= 1025; names += 2) {
+        strcpy(schema, "{\"type\":\"object\",\"properties\":{\"p\":{}},\"required\":[");
+        for (uint32_t i = 0; i < names; i++) {
+            strcat(schema, "\"q\",");
+        }
+        strcat(schema, "\"p\"]}");
+        if (names == 1023) {
+            expect_type(schema, "{\np: any,\n}");
+        }
+    }
+    print(tools, sizeof tools, "[{\"function\":{\"name\":\"f\",\"parameters\":%s}}]", schema);
+    assert_int_equal(open_system((struct osl_harmony_system){.tools_json = tools}), OSL_FORMAT);
+    assert_string_equal(open_error.text, "tools: line 1: tools[0].function.parameters has a list "
+                                         "of more than 1024 required names; shorten it");
+}
+
 static void tools_wrong(void **state)
 {
     static const char *const cases[][2] = {
@@ -316,6 +336,7 @@ int main(void)
         cmocka_unit_test(properties_keep_their_order),
         cmocka_unit_test(two_functions_keep_their_order),
         cmocka_unit_test(schema_deep),
+        cmocka_unit_test(schema_with_many_required_names),
         cmocka_unit_test(tools_wrong),
         cmocka_unit_test(small_scratch_is_refused),
     };
