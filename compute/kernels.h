@@ -133,7 +133,8 @@ typedef void osl_attend_part_fn(const struct osl_attend *a, uint32_t key_begin, 
 #define OSL_ATTEND_PART_FLOATS(group, head_dim) ((group) * ((head_dim) + 2))
 
 /* Merges parts (in rising order of segment) with the sink into out. */
-typedef void osl_attend_merge_fn(const struct osl_attend *a, const float *parts, uint32_t part_count);
+typedef void osl_attend_merge_fn(const struct osl_attend *a, const float *parts,
+                                 uint32_t part_count);
 
 /* A block of keys and values as f32, 64 * OSL_HEAD_DIM_MAX * 4 bytes each, and running sums. */
 #define OSL_ATTEND_SCRATCH_BYTES (192 * 1024)

@@ -105,7 +105,8 @@ struct ossicle_config {
     bool score_all;               /* room for log-probabilities at every position (score --text) */
     bool poison;                  /* tests: scratch is filled with NaN before it is used */
     void (*log)(void *user, enum ossicle_log_level level, const char *line);
-    bool (*progress)(void *user, const char *stage, uint64_t done, uint64_t total); /* false: stop */
+    /* false: stop */
+    bool (*progress)(void *user, const char *stage, uint64_t done, uint64_t total);
     void *user;                   /* for log and progress */
 };
 
@@ -209,8 +210,8 @@ struct ossicle_bias {
     float bias; /* added to the logit, -100..100 */
 };
 
-/* Order of work: bias, penalties, temperature, top-k, top-p, min-p, draw. Random numbers come from PCG32
- * seeded with `seed` (documented in model/sampler.h): same seed, same settings, same text. */
+/* Order of work: bias, penalties, temperature, top-k, top-p, min-p, draw. Random numbers come from
+ * PCG32 seeded with `seed` (documented in model/sampler.h): same seed, same settings, same text. */
 struct ossicle_sampling {
     float temperature;        /* 0: greedy. Default 1 */
     uint32_t top_k;           /* 0: off */
@@ -236,7 +237,7 @@ OSSICLE_MUST_USE enum ossicle_status ossicle_begin(ossicle *engine,
 
 enum ossicle_event_kind {
     OSSICLE_EVENT_PREFILL = 0,   /* done of total prompt tokens read */
-    OSSICLE_EVENT_TEXT = 1,      /* text on a channel; bytes may be 0 (half a character, a header) */
+    OSSICLE_EVENT_TEXT = 1,      /* text on a channel; 0 bytes for half a character, a header */
     OSSICLE_EVENT_TOOL_CALL = 2, /* name and arguments of a whole call; DONE follows */
     OSSICLE_EVENT_DONE = 3,
     OSSICLE_EVENT_FAULT = 4,     /* status says what; the conversation is as before begin */
@@ -289,7 +290,8 @@ OSSICLE_MUST_USE enum ossicle_status ossicle_rewind(ossicle *engine, uint32_t ma
 OSSICLE_MUST_USE enum ossicle_status ossicle_save(ossicle *engine, const char *path);
 
 /* Replaces the conversation by a saved one. Refuses (FORMAT, UNSUPPORTED) a damaged file, one of
- * another model or cache type, and (CAPACITY) one longer than this context; then nothing changes. */
+ * another model or cache type, and (CAPACITY) one longer than this context; then nothing changes.
+ */
 OSSICLE_MUST_USE enum ossicle_status ossicle_load(ossicle *engine, const char *path);
 
 /* ---- Tools and tests --------------------------------------------------------------------- */
@@ -312,8 +314,9 @@ struct ossicle_candidate {
 };
 
 /* Reads ids from an empty context (the conversation is forgotten) and writes the top_count (up to
- * OSSICLE_TOP_MAX) best next tokens, best first, ties to the lower id. With logprobs (config.score_all), also
- * logprobs[i] = log p(ids[i] | before), [0] is 0. Long: progress is reported, cancel works. */
+ * OSSICLE_TOP_MAX) best next tokens, best first, ties to the lower id. With logprobs
+ * (config.score_all), also logprobs[i] = log p(ids[i] | before), [0] is 0. Long: progress is
+ * reported, cancel works. */
 OSSICLE_MUST_USE enum ossicle_status ossicle_score(ossicle *engine, const int32_t *ids,
                                                    size_t count, struct ossicle_candidate *top,
                                                    uint32_t top_count, float *logprobs);

@@ -17,7 +17,7 @@ if command -v flock >/dev/null 2>&1; then
     flock 9
 fi
 if ! cmp -s "$here/package.json" "$folder/installed.json"; then
-    command -v npm >/dev/null 2>&1 || skip "npm is not installed; the tests against tiktoken need it"
+    command -v npm >/dev/null 2>&1 || skip "npm is not installed; tiktoken needs it"
     cp "$here/package.json" "$folder/package.json"
     (cd "$folder" && timeout 120 npm install --no-audit --no-fund --no-package-lock \
         --ignore-scripts --loglevel=error >"$folder/install.log" 2>&1) ||

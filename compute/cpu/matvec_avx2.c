@@ -1,10 +1,10 @@
 /* matvec for MXFP4 and Q8_0 with AVX2, over the file's own layout, one row at a time in order.
  *
  * The 8-bit product wants unsigned times signed: magnitudes of weights times activations that
- * carry the weight's sign. No sum saturates: 4 * 12 * 127 and 2 * 128 * 127 fit 16 bits. What a lane
- * holds of a block is exact; it is scaled by the product of both scales and added in f32 to one of
- * two vectors of partial sums, in turn (MXFP4: every two blocks); these are added, then lanes l and
- * l+4, l+2, l+1. */
+ * carry the weight's sign. No sum saturates: 4 * 12 * 127 and 2 * 128 * 127 fit 16 bits. What a
+ * lane holds of a block is exact; it is scaled by the product of both scales and added in f32 to
+ * one of two vectors of partial sums, in turn (MXFP4: every two blocks); these are added, then
+ * lanes l and l+4, l+2, l+1. */
 #include "platform/platform.h"
 
 #include <immintrin.h>
