@@ -49,14 +49,45 @@ static inline __mmask64 bytes(uint32_t count)
 
 /* ---- MXFP4 ------------------------------------------------------------------------------- */
 
-/* Four blocks, fewer where not full: lane 4k+i of the result belongs to block k. Absent blocks
- * are neither read nor count. scale holds the group's 16 activation scales, halved since the
- * table is doubled. */
-OSL_INLINE __m512 mxfp4_quad(const bool full, const uint8_t *at, const int8_t *q, __m512 scale,
-                             const int quad, uint32_t count, __m512 sum)
+#define QUAD_BYTES (QUAD_BLOCKS * OSL_MXFP4_BLOCK_BYTES)
+#define QUADS_MAX (OSL_COLS_MAX / (QUAD_BLOCKS * OSL_BLOCK_COLS))
+
+/* What every row needs of the activations, laid out once a call for four blocks at a time. Lanes
+ * 4k..4k+3 of a vector belong to block k. Blocks past the last are zeros. */
+struct quads {
+    __m512i low[QUADS_MAX];   /* activations of a block's first 16 columns, */
+    __m512i high[QUADS_MAX];  /* and of its other 16 */
+    __m512i shift[QUADS_MAX]; /* -12 times what each lane sums of them */
+    __m512 scale[QUADS_MAX];  /* halved, since the table is doubled */
+};
+
+static void prepare_quads(struct quads *quads, const struct osl_act *x, uint32_t blocks)
 {
-    __m512i x0;
-    __m512i x1;
+    const __m512i twelve = _mm512_set1_epi8(OSL_MXFP4_SHIFT);
+    const __m512i spread = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    for (uint32_t block = 0; block < blocks; block += QUAD_BLOCKS) {
+        uint32_t quad = block / QUAD_BLOCKS;
+        uint32_t count = blocks - block < QUAD_BLOCKS ? blocks - block : QUAD_BLOCKS;
+        const int8_t *q = x->q + (size_t)block * OSL_BLOCK_COLS;
+        __m512i first = _mm512_maskz_loadu_epi8(bytes(count * OSL_BLOCK_COLS), q);
+        __m512i second = _mm512_maskz_loadu_epi8(count > 2 ? bytes((count - 2) * 32) : 0, q + 64);
+        __m512i low = _mm512_shuffle_i64x2(first, second, 0x88);
+        __m512i high = _mm512_shuffle_i64x2(first, second, 0xdd);
+        __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), twelve, low);
+        sum = _mm512_dpbusd_epi32(sum, twelve, high);
+        __m512 scale = _mm512_maskz_loadu_ps(lanes(count), x->scale + block);
+        scale = _mm512_mul_ps(scale, _mm512_set1_ps(0.5f));
+        quads->low[quad] = low;
+        quads->high[quad] = high;
+        quads->shift[quad] = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
+        quads->scale[quad] = _mm512_permutexvar_ps(spread, scale);
+    }
+}
+
+/* Four blocks of one row, or the first `count` where not full: no others are read. */
+OSL_INLINE __m512 mxfp4_quad(const bool full, const uint8_t *at, const struct quads *quads,
+                             uint32_t quad, uint32_t count, __m512 sum)
+{
     __m512i exponent;
     __m512i nibbles;
     if (full) {
@@ -68,8 +99,6 @@ OSL_INLINE __m512 mxfp4_quad(const bool full, const uint8_t *at, const int8_t *q
             _mm_loadu_si128((const void *)(at + 52)), 1);
         nibbles = _mm512_inserti64x4(_mm512_castsi256_si512(pair0), pair1, 1);
         exponent = _mm512_loadu_si512(at);
-        x0 = _mm512_loadu_si512(q);
-        x1 = _mm512_loadu_si512(q + 64);
     } else {
         nibbles = _mm512_setzero_si512();
         OSL_UNROLL
@@ -81,15 +110,11 @@ OSL_INLINE __m512 mxfp4_quad(const bool full, const uint8_t *at, const int8_t *q
             }
         }
         exponent = _mm512_maskz_loadu_epi8(bytes(count * OSL_MXFP4_BLOCK_BYTES), at);
-        x0 = _mm512_maskz_loadu_epi8(bytes(count * 32), q);
-        x1 = count > 2 ? _mm512_maskz_loadu_epi8(bytes(32), q + 64) : _mm512_setzero_si512();
     }
     /* the scale byte of block k, at 17k, to every dword of 128-bit lane k */
-    const __m512i pick = _mm512_set_epi32(
-        (int)0x80808003, (int)0x80808003, (int)0x80808003, (int)0x80808003, (int)0x80808002,
-        (int)0x80808002, (int)0x80808002, (int)0x80808002, (int)0x80808001, (int)0x80808001,
-        (int)0x80808001, (int)0x80808001, (int)0x80808000, (int)0x80808000, (int)0x80808000,
-        (int)0x80808000);
+    const __m512i pick = _mm512_add_epi32(
+        _mm512_set1_epi32((int)0x80808000),
+        _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0));
     exponent = _mm512_slli_epi32(_mm512_shuffle_epi8(exponent, pick), 23);
     exponent = _mm512_max_epi32(exponent, _mm512_set1_epi32(0x00400000)); /* byte 0: 2^-127 */
 
@@ -98,63 +123,37 @@ OSL_INLINE __m512 mxfp4_quad(const bool full, const uint8_t *at, const int8_t *q
     __m512i low = _mm512_shuffle_epi8(table, _mm512_and_si512(nibbles, mask));
     nibbles = _mm512_and_si512(_mm512_srli_epi16(nibbles, 4), mask);
     __m512i high = _mm512_shuffle_epi8(table, nibbles);
-
-    /* low nibbles are a block's first 16 elements, high ones the other 16 */
-    const __m512i spread = _mm512_add_epi32(
-        _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0),
-        _mm512_set1_epi32(4 * quad));
-    __m512i x_low = _mm512_shuffle_i64x2(x0, x1, 0x88);
-    __m512i x_high = _mm512_shuffle_i64x2(x0, x1, 0xdd);
-    const __m512i shift = _mm512_set1_epi8(OSL_MXFP4_SHIFT);
-    __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), low, x_low);
-    __m512i extra = _mm512_dpbusd_epi32(_mm512_setzero_si512(), shift, x_low);
-    dot = _mm512_dpbusd_epi32(dot, high, x_high);
-    dot = _mm512_sub_epi32(dot, _mm512_dpbusd_epi32(extra, shift, x_high));
-    __m512 scaled =
-        _mm512_mul_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(spread, scale));
+    __m512i dot = _mm512_dpbusd_epi32(quads->shift[quad], low, quads->low[quad]);
+    dot = _mm512_dpbusd_epi32(dot, high, quads->high[quad]);
+    __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(dot), quads->scale[quad]);
     return _mm512_fmadd_ps(scaled, _mm512_castsi512_ps(exponent), sum);
 }
 
-/* The activation scales of `count` blocks, halved; zeros past them. */
-OSL_INLINE __m512 mxfp4_group(const struct osl_act *x, uint32_t block, uint32_t count)
-{
-    __m512 scale = _mm512_maskz_loadu_ps(lanes(count), x->scale + block);
-    return _mm512_mul_ps(scale, _mm512_set1_ps(0.5f));
-}
-
-static inline float mxfp4_row(const uint8_t *at, uint32_t blocks, const struct osl_act *x)
+static inline float mxfp4_row(const uint8_t *at, uint32_t blocks, const struct quads *quads)
 {
     __m512 sum[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
                      _mm512_setzero_ps()};
-    const int8_t *q = x->q;
-    uint32_t block = 0;
-    for (; block + GROUP_BLOCKS <= blocks; block += GROUP_BLOCKS) {
-        prefetch_group(at, GROUP_BLOCKS * OSL_MXFP4_BLOCK_BYTES);
-        __m512 scale = mxfp4_group(x, block, GROUP_BLOCKS);
+    const uint32_t full = blocks / QUAD_BLOCKS;
+    uint32_t quad = 0;
+    for (; quad + 4 <= full; quad += 4) {
+        prefetch_group(at, 4 * QUAD_BYTES);
         OSL_UNROLL
-        for (int quad = 0; quad < 4; quad++) {
-            sum[quad] = mxfp4_quad(true, at, q, scale, quad, QUAD_BLOCKS, sum[quad]);
-            at += QUAD_BLOCKS * OSL_MXFP4_BLOCK_BYTES;
-            q += QUAD_BLOCKS * OSL_BLOCK_COLS;
+        for (uint32_t i = 0; i < 4; i++) {
+            sum[i] = mxfp4_quad(true, at + i * QUAD_BYTES, quads, quad + i, 0, sum[i]);
+        }
+        at += 4 * QUAD_BYTES;
+    }
+    prefetch_group(at, 4 * QUAD_BYTES);
+    OSL_UNROLL
+    for (uint32_t i = 0; i < 3; i++) {
+        if (quad < full) {
+            sum[i] = mxfp4_quad(true, at, quads, quad, 0, sum[i]);
+            at += QUAD_BYTES;
+            quad++;
         }
     }
-    uint32_t left = blocks - block;
-    if (left > 0) {
-        prefetch_group(at, GROUP_BLOCKS * OSL_MXFP4_BLOCK_BYTES);
-        __m512 scale = mxfp4_group(x, block, left);
-        OSL_UNROLL
-        for (uint32_t quad = 0; quad < 4; quad++) {
-            if (left >= QUAD_BLOCKS) {
-                sum[quad] =
-                    mxfp4_quad(true, at, q, scale, (int)quad, QUAD_BLOCKS, sum[quad]);
-                at += QUAD_BLOCKS * OSL_MXFP4_BLOCK_BYTES;
-                q += QUAD_BLOCKS * OSL_BLOCK_COLS;
-                left -= QUAD_BLOCKS;
-            } else if (left > 0) {
-                sum[quad] = mxfp4_quad(false, at, q, scale, (int)quad, left, sum[quad]);
-                left = 0;
-            }
-        }
+    if (blocks % QUAD_BLOCKS != 0) {
+        sum[3] = mxfp4_quad(false, at, quads, quad, blocks % QUAD_BLOCKS, sum[3]);
     }
     return add_sums(sum);
 }
@@ -163,9 +162,11 @@ void osl_avx512_matvec_mxfp4(float *out, const void *weight, uint64_t row_bytes,
                              uint32_t cols, const struct osl_act *x)
 {
     OSL_ASSERT_HOT(cols % OSL_BLOCK_COLS == 0 && cols <= OSL_COLS_MAX);
+    struct quads quads;
     const uint8_t *row = weight;
+    prepare_quads(&quads, x, cols / OSL_BLOCK_COLS);
     for (uint32_t r = 0; r < rows; r++) {
-        out[r] = mxfp4_row(row, cols / OSL_BLOCK_COLS, x);
+        out[r] = mxfp4_row(row, cols / OSL_BLOCK_COLS, &quads);
         row += row_bytes;
     }
 }
