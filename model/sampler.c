@@ -1,102 +1,419 @@
-/* Greedy picking and scores; the rest of sampler.h follows. */
-#include "sampler.h"
+/* Sampling in O(vocab): every filter keeps a prefix of the tokens in falling order, so filters and
+ * the draw are all "walk down the order until". The order is never made whole: tokens are counted
+ * into buckets of falling logit, whole buckets are walked by their sums, and only the bucket in
+ * which a walk ends is sorted. */
+#include "model/sampler.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "model/exp.h"
+#include "model/pcg32.h"
+
+#define ALIGNMENT 64
+#define BUCKETS 2048
+/* Natural-log units below the best logit that buckets are spread over; all that is further down
+ * shares the last one. 201,088 tokens there weigh less than 1e-12 together. */
+#define SPREAD_MAX 40.0f
+#define BUCKET_SCALE_MAX 1e30f /* where all logits are nearly the same */
+#define BLOCK 256 /* tokens whose weights are computed at once */
+#define DIGIT_BITS 11
+#define DIGITS (1u << DIGIT_BITS)
+#define DIGIT_PASSES 3 /* of 11 bits: a 32-bit key */
+#define TEMPERATURE_MAX 100.0f
+#define PENALTY_MAX 100.0f
+
+struct candidate {
+    uint32_t key; /* rises as the logit falls */
+    int32_t token;
+};
 
 struct osl_sampler {
     uint32_t vocab;
     struct osl_sampling sampling;
-    uint64_t random;
+    struct osl_pcg32 generator;
+    bool penalised; /* any penalty is on */
+
+    uint32_t *seen;               /* [vocab] times each token was seen */
+    float *logits;                /* [vocab] after bias and penalties; -inf if not to be picked */
+    struct candidate *sorted;     /* [vocab] the bucket looked at last, in order */
+    struct candidate *sort_other; /* [vocab] */
+
+    /* Of the pick under way. */
+    float best;
+    double inverse_temperature;
+    float bucket_scale; /* buckets per unit of logit */
+    uint32_t bucket_counts[BUCKETS];
+    double bucket_weights[BUCKETS]; /* sums of exp((logit - best) / temperature) */
+    uint32_t sorted_bucket; /* which one `sorted` holds, BUCKETS if none */
 };
+
+static uint64_t rounded(uint64_t bytes)
+{
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
 
 uint64_t osl_sampler_bytes(uint32_t vocab)
 {
-    (void)vocab;
-    return sizeof(struct osl_sampler);
+    uint64_t count = vocab;
+    return rounded(sizeof(struct osl_sampler)) + rounded(count * sizeof(uint32_t)) +
+           rounded(count * sizeof(float)) + 2 * rounded(count * sizeof(struct candidate));
 }
 
 struct osl_sampler *osl_sampler_init(void *memory, uint64_t bytes, uint32_t vocab)
 {
+    OSL_ASSERT(vocab >= 1);
     OSL_ASSERT(bytes >= osl_sampler_bytes(vocab));
-    struct osl_sampler *sampler = memory;
-    sampler->vocab = vocab;
-    return sampler;
+    OSL_ASSERT((uintptr_t)memory % ALIGNMENT == 0);
+    struct osl_sampler *s = memory;
+    uint8_t *next = (uint8_t *)memory + rounded(sizeof *s);
+    memset(s, 0, sizeof *s);
+    s->vocab = vocab;
+    s->seen = (void *)next;
+    next += rounded(vocab * sizeof *s->seen);
+    s->logits = (void *)next;
+    next += rounded(vocab * sizeof *s->logits);
+    s->sorted = (void *)next;
+    next += rounded(vocab * sizeof *s->sorted);
+    s->sort_other = (void *)next;
+    memset(s->seen, 0, vocab * sizeof *s->seen);
+    return s;
 }
 
-enum osl_status osl_sampler_begin(struct osl_sampler *sampler, const struct osl_sampling *sampling,
-                                  struct osl_error *error)
+/* ---- Settings ----------------------------------------------------------------------------- */
+
+static enum osl_status check_range(const char *name, float value, float least, float most,
+                                   struct osl_error *error)
 {
-    (void)error;
-    sampler->sampling = *sampling;
-    sampler->random = sampling->seed * 2 + 1;
+    if (!(value >= least && value <= most)) {
+        return osl_fail(error, OSL_ARGUMENT, "sampling: %s is %g; give %g to %g", name,
+                        (double)value, (double)least, (double)most);
+    }
     return OSL_OK;
 }
 
-void osl_sampler_seen(struct osl_sampler *sampler, int32_t token)
+static enum osl_status check_bias(const struct osl_sampling *sampling, uint32_t vocab,
+                                  struct osl_error *error)
 {
-    (void)sampler, (void)token;
-}
-
-void osl_sampler_forget(struct osl_sampler *sampler, int32_t token)
-{
-    (void)sampler, (void)token;
-}
-
-/* Gumbel noise of a linear congruential generator makes the largest logit a draw. */
-static float noise(struct osl_sampler *sampler)
-{
-    sampler->random = sampler->random * 6364136223846793005u + 1442695040888963407u;
-    double u = ((double)(sampler->random >> 40) + 0.5) / 16777216.0;
-    return sampler->sampling.temperature > 0.0f ? (float)-log(-log(u)) : 0.0f;
-}
-
-int32_t osl_sampler_pick(struct osl_sampler *sampler, const float *logits, uint32_t token_count,
-                         const uint32_t *allowed)
-{
-    int32_t best = -1;
-    float most = 0.0f;
-    for (uint32_t id = 0; id < token_count && id < sampler->vocab; id++) {
-        bool may = allowed == NULL || (allowed[id / 32] >> (id % 32) & 1);
-        float value = logits[id] + noise(sampler);
-        for (uint32_t b = 0; b < sampler->sampling.bias_count; b++) {
-            value += sampler->sampling.bias[b].token == (int32_t)id ? sampler->sampling.bias[b].bias
-                                                                    : 0.0f;
+    if (sampling->bias_count > OSL_BIAS_MAX) {
+        return osl_fail(error, OSL_ARGUMENT, "sampling: %u biases; give at most %u",
+                        sampling->bias_count, OSL_BIAS_MAX);
+    }
+    for (uint32_t i = 0; i < sampling->bias_count; i++) {
+        int32_t token = sampling->bias[i].token;
+        if (token < 0 || (uint32_t)token >= vocab) {
+            return osl_fail(error, OSL_ARGUMENT,
+                            "sampling: bias[%u] is for token %d; give 0 to %u", i, token,
+                            vocab - 1);
         }
-        if (may && !isnan(value) && (best < 0 || value > most)) {
-            best = (int32_t)id;
-            most = value;
+        enum osl_status status =
+            check_range("bias", sampling->bias[i].bias, -PENALTY_MAX, PENALTY_MAX, error);
+        if (status != OSL_OK) {
+            return status;
         }
     }
-    return best;
+    return OSL_OK;
 }
 
-double osl_log_sum_exp(const float *logits, uint32_t vocab)
+enum osl_status osl_sampler_begin(struct osl_sampler *s, const struct osl_sampling *sampling,
+                                  struct osl_error *error)
 {
-    double most = -INFINITY, total = 0.0;
-    for (uint32_t id = 0; id < vocab; id++) {
-        most = logits[id] > most ? logits[id] : most;
+    const struct { const char *name; float value, least, most; } ranges[] = {
+        { "temperature", sampling->temperature, 0, TEMPERATURE_MAX },
+        { "top_p", sampling->top_p, 0, 1 },
+        { "min_p", sampling->min_p, 0, 1 },
+        { "repetition_penalty", sampling->repetition_penalty, 1 / PENALTY_MAX, PENALTY_MAX },
+        { "presence_penalty", sampling->presence_penalty, -PENALTY_MAX, PENALTY_MAX },
+        { "frequency_penalty", sampling->frequency_penalty, -PENALTY_MAX, PENALTY_MAX },
+    };
+    for (uint32_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        enum osl_status status = check_range(ranges[i].name, ranges[i].value, ranges[i].least,
+                                             ranges[i].most, error);
+        if (status != OSL_OK) {
+            return status;
+        }
     }
-    for (uint32_t id = 0; id < vocab; id++) {
-        total += isnan(logits[id]) ? 0.0 : exp(logits[id] - most);
+    enum osl_status status = check_bias(sampling, s->vocab, error);
+    if (status != OSL_OK) {
+        return status;
     }
-    return most + log(total);
+    s->sampling = *sampling;
+    s->penalised = sampling->repetition_penalty != 1 || sampling->presence_penalty != 0 ||
+                   sampling->frequency_penalty != 0;
+    osl_pcg32_seed(&s->generator, sampling->seed, sampling->seed);
+    memset(s->seen, 0, s->vocab * sizeof *s->seen);
+    return OSL_OK;
 }
 
-uint32_t osl_top_logits(const float *logits, uint32_t vocab, uint32_t count, int32_t *ids_out,
-                        float *logits_out)
+void osl_sampler_seen(struct osl_sampler *s, int32_t token)
 {
-    uint32_t kept = 0;
-    for (uint32_t id = 0; id < vocab && count > 0; id++) {
-        if (isnan(logits[id]) || (kept == count && logits[id] <= logits_out[count - 1])) {
+    if (token >= 0 && (uint32_t)token < s->vocab) {
+        s->seen[token]++;
+    }
+}
+
+void osl_sampler_forget(struct osl_sampler *s, int32_t token)
+{
+    if (token >= 0 && (uint32_t)token < s->vocab && s->seen[token] > 0) {
+        s->seen[token]--;
+    }
+}
+
+/* ---- Bias and penalties ------------------------------------------------------------------- */
+
+static float penalise(const struct osl_sampling *sampling, float logit, uint32_t seen)
+{
+    logit = logit > 0 ? logit / sampling->repetition_penalty : logit * sampling->repetition_penalty;
+    return logit - sampling->presence_penalty - sampling->frequency_penalty * (float)seen;
+}
+
+/* Fills s->logits: finite for what may be picked, -inf for the rest. */
+static void adjust(struct osl_sampler *s, const float *logits, uint32_t count,
+                   const uint32_t *allowed)
+{
+    const float big = 1e30f; /* keeps what comes finite: bias and penalties are at most 100 */
+    const struct osl_sampling *sampling = &s->sampling;
+    for (uint32_t i = 0; i < count; i++) {
+        float logit = logits[i] > big ? big : logits[i];
+        s->logits[i] = logit >= -big ? logit : logit == -INFINITY || logit != logit ? -INFINITY
+                                                                                    : -big;
+    }
+    for (uint32_t i = 0; i < sampling->bias_count; i++) {
+        if ((uint32_t)sampling->bias[i].token < count) {
+            s->logits[sampling->bias[i].token] += sampling->bias[i].bias;
+        }
+    }
+    for (uint32_t i = 0; s->penalised && i < count; i++) {
+        if (s->seen[i] != 0) {
+            s->logits[i] = penalise(sampling, s->logits[i], s->seen[i]);
+        }
+    }
+    for (uint32_t i = 0; allowed != NULL && i < count; i++) {
+        if (!(allowed[i / 32] >> i % 32 & 1)) {
+            s->logits[i] = -INFINITY;
+        }
+    }
+}
+
+/* The first of the largest; -1 if all are -inf. */
+static int32_t find_best(const float *logits, uint32_t count)
+{
+    float best = -INFINITY;
+    int32_t token = -1;
+    for (uint32_t i = 0; i < count; i++) {
+        if (logits[i] > best) {
+            best = logits[i];
+            token = (int32_t)i;
+        }
+    }
+    return token;
+}
+
+/* ---- Buckets ------------------------------------------------------------------------------ */
+
+static double weight_of(const struct osl_sampler *s, float logit)
+{
+    return osl_exp(((double)logit - (double)s->best) * s->inverse_temperature);
+}
+
+/* Never falls as the logit falls, so buckets are in order. */
+static uint32_t bucket_of(const struct osl_sampler *s, float logit)
+{
+    float place = (s->best - logit) * s->bucket_scale;
+    return place < BUCKETS - 1 ? (uint32_t)place : BUCKETS - 1;
+}
+
+static void fill_buckets(struct osl_sampler *s, uint32_t count)
+{
+    float least = s->best;
+    for (uint32_t i = 0; i < count; i++) {
+        float logit = s->logits[i] == -INFINITY ? s->best : s->logits[i];
+        least = logit < least ? logit : least;
+    }
+    float spread = s->best - least, spread_max = SPREAD_MAX * s->sampling.temperature;
+    spread = spread < spread_max ? spread : spread_max;
+    float scale = spread > 0 ? BUCKETS / spread : 0;
+    s->bucket_scale = scale < BUCKET_SCALE_MAX ? scale : BUCKET_SCALE_MAX;
+    s->sorted_bucket = BUCKETS;
+    memset(s->bucket_counts, 0, sizeof s->bucket_counts);
+    memset(s->bucket_weights, 0, sizeof s->bucket_weights);
+    for (uint32_t start = 0; start < count; start += BLOCK) {
+        double weights[BLOCK];
+        uint32_t size = count - start < BLOCK ? count - start : BLOCK;
+        const float *logits = s->logits + start;
+        for (uint32_t i = 0; i < size; i++) {
+            weights[i] = weight_of(s, logits[i]);
+        }
+        for (uint32_t i = 0; i < size; i++) {
+            if (logits[i] != -INFINITY) {
+                uint32_t bucket = bucket_of(s, logits[i]);
+                s->bucket_counts[bucket]++;
+                s->bucket_weights[bucket] += weights[i];
+            }
+        }
+    }
+}
+
+/* Rises as the logit falls; equal for -0 and 0. */
+static uint32_t falling_key(float logit)
+{
+    uint32_t bits;
+    logit += 0.0f;
+    memcpy(&bits, &logit, sizeof bits);
+    return bits & 0x80000000u ? bits : ~bits & 0x7fffffffu;
+}
+
+static float key_logit(uint32_t key)
+{
+    uint32_t bits = key & 0x80000000u ? key : ~key & 0x7fffffffu;
+    float logit;
+    memcpy(&logit, &bits, sizeof logit);
+    return logit;
+}
+
+/* Leaves a bucket in s->sorted, best first, ties by id: a radix sort is stable, and tokens are
+ * gathered by rising id. */
+static void sort_bucket(struct osl_sampler *s, uint32_t bucket, uint32_t count)
+{
+    if (s->sorted_bucket == bucket) {
+        return;
+    }
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (s->logits[i] != -INFINITY && bucket_of(s, s->logits[i]) == bucket) {
+            s->sorted[found++] = (struct candidate){ falling_key(s->logits[i]), (int32_t)i };
+        }
+    }
+    OSL_ASSERT(found == s->bucket_counts[bucket]);
+    for (uint32_t pass = 0; found > 1 && pass < DIGIT_PASSES; pass++) {
+        uint32_t ends[DIGITS] = { 0 }, shift = pass * DIGIT_BITS, before = 0;
+        for (uint32_t i = 0; i < found; i++) {
+            ends[s->sorted[i].key >> shift & (DIGITS - 1)]++;
+        }
+        for (uint32_t digit = 0; digit < DIGITS; digit++) {
+            uint32_t size = ends[digit];
+            ends[digit] = before;
+            before += size;
+        }
+        for (uint32_t i = 0; i < found; i++) {
+            s->sort_other[ends[s->sorted[i].key >> shift & (DIGITS - 1)]++] = s->sorted[i];
+        }
+        struct candidate *swap = s->sorted;
+        s->sorted = s->sort_other;
+        s->sort_other = swap;
+    }
+    s->sorted_bucket = bucket;
+}
+
+/* ---- Walking down the order --------------------------------------------------------------- */
+
+/* Where a walk ends: a prefix of the order, and its last token. */
+struct prefix {
+    uint32_t count;
+    double weight;
+    int32_t token;
+};
+
+/* The fewest tokens, at least one, that are count_max, or weigh more than weight_above, or are
+ * followed by one that weighs less than weight_least; else all. */
+struct walk {
+    uint32_t count_max;
+    double weight_above;
+    double weight_least;
+};
+
+static bool walk_ends_in(const struct osl_sampler *s, const struct walk *walk, uint32_t bucket,
+                         const struct prefix *before)
+{
+    double lowest = s->bucket_scale > 0 ? (bucket + 2) / (double)s->bucket_scale : 0;
+    bool holds_light = bucket == BUCKETS - 1 || s->bucket_scale == 0 ||
+                       osl_exp(-lowest * s->inverse_temperature) < walk->weight_least;
+    return s->bucket_counts[bucket] >= walk->count_max - before->count ||
+           before->weight + s->bucket_weights[bucket] > walk->weight_above ||
+           (walk->weight_least > 0 && holds_light);
+}
+
+static struct prefix walk_down(struct osl_sampler *s, struct walk walk, uint32_t count)
+{
+    struct prefix prefix = { 0, 0, -1 };
+    uint32_t last = BUCKETS;
+    for (uint32_t bucket = 0; bucket < BUCKETS; bucket++) {
+        if (s->bucket_counts[bucket] == 0) {
             continue;
         }
-        uint32_t at = kept < count ? kept++ : count - 1;
-        for (; at > 0 && logits_out[at - 1] < logits[id]; at--) {
-            logits_out[at] = logits_out[at - 1];
-            ids_out[at] = ids_out[at - 1];
+        if (!walk_ends_in(s, &walk, bucket, &prefix)) {
+            prefix.count += s->bucket_counts[bucket];
+            prefix.weight += s->bucket_weights[bucket];
+            last = bucket;
+            continue;
         }
-        logits_out[at] = logits[id];
-        ids_out[at] = (int32_t)id;
+        sort_bucket(s, bucket, count);
+        for (uint32_t i = 0; i < s->bucket_counts[bucket]; i++) {
+            double weight = weight_of(s, key_logit(s->sorted[i].key));
+            if (prefix.count > 0 && weight < walk.weight_least) {
+                return prefix;
+            }
+            prefix.count++;
+            prefix.weight += weight;
+            prefix.token = s->sorted[i].token;
+            if (prefix.count == walk.count_max || prefix.weight > walk.weight_above) {
+                return prefix;
+            }
+        }
+        last = BUCKETS; /* the token is known */
     }
-    return kept;
+    if (last != BUCKETS) {
+        sort_bucket(s, last, count);
+        prefix.token = s->sorted[s->bucket_counts[last] - 1].token;
+    }
+    return prefix;
+}
+
+static int32_t draw(struct osl_sampler *s, uint32_t count)
+{
+    const struct osl_sampling *sampling = &s->sampling;
+    const struct walk all = { UINT32_MAX, INFINITY, 0 };
+    fill_buckets(s, count);
+    struct walk walk = all;
+    struct prefix kept = { UINT32_MAX, 0, -1 };
+    for (uint32_t bucket = 0; bucket < BUCKETS; bucket++) {
+        kept.weight += s->bucket_weights[bucket];
+    }
+    if (sampling->top_k != 0) {
+        walk.count_max = sampling->top_k;
+        kept = walk_down(s, walk, count);
+    }
+    if (sampling->top_p < 1) {
+        walk = all;
+        walk.count_max = kept.count;
+        /* To reach p is to exceed the next number below it. */
+        walk.weight_above = nextafter((double)sampling->top_p * kept.weight, -1);
+        kept = walk_down(s, walk, count);
+    }
+    if (sampling->min_p > 0) {
+        walk = all;
+        walk.count_max = kept.count;
+        walk.weight_least = (double)sampling->min_p;
+        kept = walk_down(s, walk, count);
+    }
+    walk = all;
+    walk.count_max = kept.count;
+    walk.weight_above = osl_pcg32_unit(&s->generator) * kept.weight;
+    return walk_down(s, walk, count).token;
+}
+
+int32_t osl_sampler_pick(struct osl_sampler *s, const float *logits, uint32_t token_count,
+                         const uint32_t *allowed)
+{
+    uint32_t count = token_count < s->vocab ? token_count : s->vocab;
+    adjust(s, logits, count, allowed);
+    int32_t best = find_best(s->logits, count);
+    if (best < 0 || s->sampling.temperature == 0) {
+        return best;
+    }
+    s->best = s->logits[best];
+    s->inverse_temperature = 1.0 / (double)s->sampling.temperature;
+    int32_t token = draw(s, count);
+    OSL_ASSERT(token >= 0);
+    return token;
 }

@@ -1,9 +1,13 @@
 /* From logits to a token: bias, penalties, temperature, top-k, top-p, min-p, then a draw.
  *
- * Deterministic: the generator is PCG32 (O'Neill 2014, PCG-XSH-RR 64/32), state and stream set
- * from the seed; one draw a token, u = next >> 8 scaled by 2^-24, and the token is the first of
- * the candidates, in falling order of probability (ties: lower id first), whose cumulative
- * probability exceeds u. Greedy (temperature 0) draws nothing: the largest logit, lowest id. */
+ * Deterministic: the generator is PCG32 (O'Neill 2014, PCG-XSH-RR 64/32; model/pcg32.h), state and
+ * stream both set from the seed; one draw a token, u = next >> 8 scaled by 2^-24, and the token is
+ * the first of the candidates, in falling order of probability (ties: lower id first), whose
+ * cumulative probability exceeds u. Greedy (temperature 0) draws nothing: the largest logit,
+ * lowest id. Exponentials are our own (model/exp.h), so every machine gets the same bits.
+ *
+ * Top-k keeps the k most probable; top-p, of those made to sum to 1, the fewest that reach p, at
+ * least one; min-p those of at least that fraction of the best one's probability. */
 #ifndef OSL_SAMPLER_H
 #define OSL_SAMPLER_H
 
@@ -12,32 +16,39 @@
 #define OSL_BIAS_MAX 64
 
 struct osl_sampling {
-    float temperature;
-    uint32_t top_k;
-    float top_p;
-    float min_p;
-    float repetition_penalty, presence_penalty, frequency_penalty;
+    float temperature; /* 0: greedy; at most 100 */
+    uint32_t top_k;    /* 0: off */
+    float top_p;       /* 0..1, 1: off */
+    float min_p;       /* 0..1, 0: off */
+    float repetition_penalty; /* above 0, at most 100, 1: off; divides positive logits of seen
+                               * tokens, multiplies others */
+    float presence_penalty, frequency_penalty; /* -100..100, 0: off */
     uint64_t seed;
     struct { int32_t token; float bias; } bias[OSL_BIAS_MAX];
     uint32_t bias_count;
 };
 
 struct osl_sampler; /* in caller memory */
+
+/* About 24 bytes for each of vocab logits, vocab at least 1. */
 uint64_t osl_sampler_bytes(uint32_t vocab);
+/* memory: 64-byte aligned, of at least osl_sampler_bytes(vocab). Call begin before pick. */
 struct osl_sampler *osl_sampler_init(void *memory, uint64_t bytes, uint32_t vocab);
 
-/* ARGUMENT names a value out of range (NaN included). Reseeds the generator, forgets seen tokens. */
+/* ARGUMENT names a value out of range (NaN included); the sampler is then as before. Copies
+ * *sampling, reseeds the generator, forgets seen tokens. */
 OSL_MUST_USE enum osl_status osl_sampler_begin(struct osl_sampler *sampler,
                                                const struct osl_sampling *sampling,
                                                struct osl_error *error);
 
-/* Counts a token as seen, for the penalties; forget undoes one (a window sliding on). */
+/* Counts a token as seen, for the penalties; forget undoes one (a window sliding on). Ids outside
+ * the vocabulary are ignored. */
 void osl_sampler_seen(struct osl_sampler *sampler, int32_t token);
 void osl_sampler_forget(struct osl_sampler *sampler, int32_t token);
 
 /* Picks from logits [vocab] (not changed). allowed: NULL, or vocab bits; only set ones may be
- * picked. Ids >= token_count (rows without a text) are never picked. NaN logits count as -inf;
- * -1 if nothing can be picked. O(vocab). */
+ * picked. Ids >= token_count (rows without a text) are never picked. NaN logits count as -inf,
+ * which is never picked; -1 if nothing can be (then nothing is drawn either). O(vocab). */
 int32_t osl_sampler_pick(struct osl_sampler *sampler, const float *logits, uint32_t token_count,
                          const uint32_t *allowed);
 
