@@ -1,12 +1,14 @@
 /* The tokenizer as a filter, for tests/tokenizer_tiktoken.js to compare with tiktoken.
  *   tokenizer_tool FILE.gguf [--specials]   stdin: texts, each a u32 length and its bytes
  *                                           stdout: for each a u32 count and that many i32 ids
+ *                                           stderr: processor time used, milliseconds
  *   tokenizer_tool FILE.gguf --build N      builds N times, prints the shortest in milliseconds
  *   tokenizer_tool --classes                one class byte for each code point (model/unicode.h)
  * Numbers are little-endian. Exit 1 with a line on stderr if anything fails. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "model/tokenizer.h"
 #include "model/unicode.h"
@@ -45,6 +47,7 @@ static int encode_all(struct osl_tokenizer *tokenizer, bool with_specials)
         fwrite(&written, sizeof written, 1, stdout);
         fwrite(ids, sizeof ids[0], written, stdout);
     }
+    fprintf(stderr, "%.1f\n", (double)clock() * 1e3 / CLOCKS_PER_SEC);
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
