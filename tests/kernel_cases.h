@@ -107,7 +107,8 @@ static inline void case_act_make(struct case_act *x, const struct osl_kernels *k
                                  uint32_t cols, uint64_t *state)
 {
     uint32_t blocks = cols / 32;
-    x->act = (struct osl_act){.f32_stride = cols + 5, .q_stride = cols + 7,
+    x->act = (struct osl_act){.f32_stride = cols + 5, 
+                              .q_stride = OSL_ACT_ROW_BYTES(cols) + 7,
                               .block_stride = blocks + 3};
     x->f32 = case_alloc(tokens * (size_t)x->act.f32_stride * sizeof *x->f32);
     x->q = case_alloc(tokens * (size_t)x->act.q_stride);
@@ -139,6 +140,13 @@ static inline void case_act_free(struct case_act *x)
     free(x->sum);
 }
 
+/* The integer of element c of a quantised row. */
+static inline int32_t case_act_integer(const int8_t *q, uint32_t c)
+{
+    const int8_t *block = q + (size_t)(c / 32) * OSL_ACT_BLOCK_BYTES;
+    return 256 * block[c % 32] + block[32 + c % 32];
+}
+
 /* One value of activation as the table multiplies it. */
 static inline double case_act_value(const struct case_act *x, bool quantized, uint32_t token,
                                     uint32_t c)
@@ -146,7 +154,7 @@ static inline double case_act_value(const struct case_act *x, bool quantized, ui
     if (!quantized) {
         return (double)x->f32[(size_t)token * x->act.f32_stride + c];
     }
-    return (double)x->q[(size_t)token * x->act.q_stride + c] *
+    return (double)case_act_integer(x->q + (size_t)token * x->act.q_stride, c) *
            (double)x->scale[(size_t)token * x->act.block_stride + c / 32];
 }
 

@@ -18,10 +18,10 @@ static void close_to(const char *table, const char *op, uint32_t i, float got, d
 
 static void check_quantized(const struct osl_kernels *k, const float *x, uint32_t cols)
 {
-    int8_t q[512];
+    int8_t q[OSL_ACT_ROW_BYTES(512)];
     float scale[16];
     int32_t sum[16];
-    int8_t q_plain[512];
+    int8_t q_plain[OSL_ACT_ROW_BYTES(512)];
     float scale_plain[16];
     int32_t sum_plain[16];
     k->quantize(q, scale, sum, x, cols);
@@ -30,18 +30,19 @@ static void check_quantized(const struct osl_kernels *k, const float *x, uint32_
         int32_t total = 0;
         for (uint32_t i = b * 32; i < b * 32 + 32; i++) {
             most = fmax(most, fabs((double)x[i]));
-            total += q[i];
-            assert_true(q[i] >= -127);
+            total += case_act_integer(q, i);
+            assert_true(q[2 * i - i % 32] >= -127 && q[2 * i - i % 32 + 32] >= -127);
         }
         assert_int_equal(sum[b], total);
-        close_to(k->name, "quantize scale", b, scale[b], most / 127, most / 127);
+        close_to(k->name, "quantize scale", b, scale[b], most / OSL_ACT_LIMIT,
+                 most / OSL_ACT_LIMIT);
         for (uint32_t i = b * 32; i < b * 32 + 32; i++) {
-            double error = fabs((double)q[i] * (double)scale[b] - (double)x[i]);
-            assert_true(error <= (double)scale[b] * 0.50001);
+            double error = fabs((double)case_act_integer(q, i) * (double)scale[b] - (double)x[i]);
+            assert_true(error <= (double)scale[b] * 1.5001);
         }
     }
     osl_kernels_find("plain")->quantize(q_plain, scale_plain, sum_plain, x, cols);
-    assert_memory_equal(q, q_plain, cols);
+    assert_memory_equal(q, q_plain, OSL_ACT_ROW_BYTES(cols));
     assert_memory_equal(scale, scale_plain, cols / 32 * sizeof *scale);
     assert_memory_equal(sum, sum_plain, cols / 32 * sizeof *sum);
 }
@@ -68,25 +69,33 @@ static void quantize_ties_zeros_and_tiny_values(void **state)
 {
     CASE_EACH_TABLE (k) {
         float x[128] = {0.0f};
-        x[0] = 127.0f; /* scale 1: halves are ties */
-        for (int i = 1; i < 32; i++) {
-            x[i] = (float)(i - 16) + 0.5f;
-        }
+        x[0] = OSL_ACT_LIMIT; /* scale 1: halves are ties */
+        x[1] = -OSL_ACT_LIMIT;
+        x[2] = 0.5f;
+        x[3] = 1.5f;
+        x[4] = -0.5f;
+        x[5] = 127.0f;
+        x[6] = 128.0f; /* high 0, low held to 127 */
+        x[7] = 129.0f;
+        x[8] = -128.0f;
+        x[9] = 384.0f; /* 1.5 * 256: high 2, low -128, held to -127 */
         for (int i = 64; i < 96; i++) { /* subnormal: the scale is coarse */
             x[i] = (float)(i - 80) * 0x1p-148f;
         }
         x[97] = -FLT_MAX;
-        int8_t q[128];
+        int8_t q[OSL_ACT_ROW_BYTES(128)];
         float scale[4];
         int32_t sum[4];
+        static const int32_t want[10] = {OSL_ACT_LIMIT, -OSL_ACT_LIMIT, 0, 2, 0, 127, 127, 129,
+                                         -127, 385};
         k->quantize(q, scale, sum, x, 128);
         assert_true(scale[0] == 1.0f);
-        assert_int_equal(q[16], 0); /* 0.5 */
-        assert_int_equal(q[17], 2); /* 1.5 */
-        assert_int_equal(q[15], 0); /* -0.5 */
+        for (uint32_t i = 0; i < 10; i++) {
+            assert_int_equal(case_act_integer(q, i), want[i]);
+        }
         assert_true(scale[1] == 0.0f && sum[1] == 0);
-        assert_int_equal(q[97], -127);
-        int8_t q_plain[128];
+        assert_int_equal(case_act_integer(q, 97), -OSL_ACT_LIMIT);
+        int8_t q_plain[OSL_ACT_ROW_BYTES(128)];
         osl_kernels_find("plain")->quantize(q_plain, scale, sum, x, 128);
         assert_memory_equal(q, q_plain, sizeof q);
     }
@@ -98,7 +107,7 @@ static void quantize_shows_non_finite_blocks(void **state)
     CASE_EACH_TABLE (k) {
         for (uint32_t at = 0; at < 32; at++) {
             float x[64];
-            int8_t q[64];
+            int8_t q[OSL_ACT_ROW_BYTES(64)];
             float scale[2];
             int32_t sum[2];
             for (uint32_t i = 0; i < 64; i++) {
@@ -108,9 +117,9 @@ static void quantize_shows_non_finite_blocks(void **state)
             k->quantize(q, scale, sum, x, 64);
             assert_true(isnan(scale[0]) && sum[0] == 0);
             for (uint32_t i = 0; i < 32; i++) {
-                assert_int_equal(q[i], 0);
+                assert_int_equal(case_act_integer(q, i), 0);
             }
-            assert_true(isfinite(scale[1]) && q[63] == 127);
+            assert_true(isfinite(scale[1]) && case_act_integer(q, 63) == OSL_ACT_LIMIT);
         }
     }
 }

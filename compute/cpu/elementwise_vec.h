@@ -8,30 +8,48 @@
 #include "tables.h"
 #include "vec_math.h"
 
-/* int8 of one block of 32 divided by scale; zeros where the scale is not above zero. Returns the
- * sum, which f32 holds exactly. */
-static inline int32_t quantize_block(int8_t *q, const vec x[32 / VEC_LANES], float scale)
+static inline vec vec_within(vec value, float limit)
+{
+    return vec_max(vec_splat(-limit), vec_min(vec_splat(limit), value));
+}
+
+/* int8 of one block of 32 divided by scale; zeros where the scale is not above zero. */
+static inline void quantize_block(int8_t *q, const vec x[32 / VEC_LANES], float scale)
+{
+    vec divisor = vec_splat(scale > 0.0f ? scale : INFINITY);
+    for (int i = 0; i < 32 / VEC_LANES; i++) {
+        vec value = vec_nearest(vec_div(scale > 0.0f ? x[i] : vec_zero(), divisor));
+        vec_store_i8(q + i * VEC_LANES, vec_within(value, 127.0f));
+    }
+}
+
+/* The same in 16 bits, as two planes. Returns the sum of the integers, which f32 holds exactly. */
+static inline int32_t quantize_act_block(int8_t *q, const vec x[32 / VEC_LANES], float scale)
 {
     vec sum = vec_zero();
     vec divisor = vec_splat(scale > 0.0f ? scale : INFINITY);
     for (int i = 0; i < 32 / VEC_LANES; i++) {
         vec value = vec_nearest(vec_div(scale > 0.0f ? x[i] : vec_zero(), divisor));
-        value = vec_max(vec_splat(-127.0f), vec_min(vec_splat(127.0f), value));
-        vec_store_i8(q + i * VEC_LANES, value);
-        sum = vec_add(sum, value);
+        value = vec_within(value, OSL_ACT_LIMIT);
+        vec high = vec_nearest(vec_mul(value, vec_splat(1.0f / 256.0f)));
+        vec whole = vec_mul(high, vec_splat(256.0f));
+        vec low = vec_within(vec_sub(value, whole), 127.0f);
+        vec_store_i8(q + i * VEC_LANES, high);
+        vec_store_i8(q + OSL_BLOCK_COLS + i * VEC_LANES, low);
+        sum = vec_add(sum, vec_add(whole, low));
     }
     return (int32_t)vec_sum(sum);
 }
 
-/* The largest magnitude of a block over 127; NaN if any value is not finite. */
-static inline float block_scale(const vec x[32 / VEC_LANES])
+/* The largest magnitude of a block over `limit`; NaN if any value is not finite. */
+static inline float block_scale(const vec x[32 / VEC_LANES], float limit)
 {
     vec largest = vec_zero();
     for (int i = 0; i < 32 / VEC_LANES; i++) {
         largest = vec_largest_magnitude(largest, x[i]);
     }
     uint32_t bits = vec_magnitude_bits(largest);
-    return bits >= 0x7f800000u ? NAN : osl_f32_from_bits(bits) / 127.0f;
+    return bits >= 0x7f800000u ? NAN : osl_f32_from_bits(bits) / limit;
 }
 
 static inline void load_block(vec x[32 / VEC_LANES], const float *from)
@@ -47,8 +65,9 @@ void VEC_FN(quantize)(int8_t *q, float *scale, int32_t *sum, const float *x, uin
     for (uint32_t block = 0; block < cols / OSL_BLOCK_COLS; block++) {
         vec values[32 / VEC_LANES];
         load_block(values, x + (size_t)block * OSL_BLOCK_COLS);
-        scale[block] = block_scale(values);
-        sum[block] = quantize_block(q + (size_t)block * OSL_BLOCK_COLS, values, scale[block]);
+        scale[block] = block_scale(values, OSL_ACT_LIMIT);
+        sum[block] =
+            quantize_act_block(q + (size_t)block * OSL_ACT_BLOCK_BYTES, values, scale[block]);
     }
 }
 
@@ -66,7 +85,7 @@ void VEC_FN(kv_store_q8)(void *row, const float *in, uint32_t head_dim)
     for (uint32_t d = 0; d < head_dim; d += OSL_BLOCK_COLS) {
         vec values[32 / VEC_LANES];
         load_block(values, in + d);
-        uint16_t half = osl_f16_from_f32(block_scale(values));
+        uint16_t half = osl_f16_from_f32(block_scale(values, 127.0f));
         quantize_block(q + d, values, osl_f32_from_f16(half));
         memcpy(scales + d / OSL_BLOCK_COLS * 2, &half, sizeof half);
     }

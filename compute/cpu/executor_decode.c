@@ -46,13 +46,13 @@ static struct osl_act own_act(const struct osl_worker *worker, const float *f32,
         uint32_t blocks = cols / OSL_BLOCK_COLS;
         for (uint32_t r = 0; r < rows; r++) {
             worker->executor->config.kernels->quantize(
-                q + (uint64_t)r * cols, scale + (uint64_t)r * blocks, sum + (uint64_t)r * blocks,
+                q + (uint64_t)r * OSL_ACT_ROW_BYTES(cols), scale + (uint64_t)r * blocks, sum + (uint64_t)r * blocks,
                 f32 + (uint64_t)r * cols, cols);
         }
         act.q = q;
         act.scale = scale;
         act.sum = sum;
-        act.q_stride = cols;
+        act.q_stride = OSL_ACT_ROW_BYTES(cols);
         act.block_stride = blocks;
     }
     return act;

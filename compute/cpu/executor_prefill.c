@@ -47,11 +47,12 @@ static struct osl_act shared_act(const struct osl_executor *executor, const floa
     uint32_t blocks = cols / OSL_BLOCK_COLS;
     return (struct osl_act){
         .f32 = f32 + (uint64_t)row * cols,
-        .q = (int8_t *)osl_scratch_at(executor, act->q) + (uint64_t)row * cols,
+        .q = (int8_t *)osl_scratch_at(executor, act->q) +
+             (uint64_t)row * OSL_ACT_ROW_BYTES(cols),
         .scale = (float *)osl_scratch_at(executor, act->scale) + (uint64_t)row * blocks,
         .sum = (int32_t *)osl_scratch_at(executor, act->sum) + (uint64_t)row * blocks,
         .f32_stride = cols,
-        .q_stride = cols,
+        .q_stride = OSL_ACT_ROW_BYTES(cols),
         .block_stride = blocks,
     };
 }
@@ -62,7 +63,7 @@ static void quantize_row(const struct osl_executor *executor, const float *f32, 
     const struct osl_q8_layout *act = &executor->layout.act;
     uint64_t blocks = cols / OSL_BLOCK_COLS;
     executor->config.kernels->quantize(
-        (int8_t *)osl_scratch_at(executor, act->q) + (uint64_t)row * cols,
+        (int8_t *)osl_scratch_at(executor, act->q) + (uint64_t)row * OSL_ACT_ROW_BYTES(cols),
         (float *)osl_scratch_at(executor, act->scale) + row * blocks,
         (int32_t *)osl_scratch_at(executor, act->sum) + row * blocks, f32, cols);
 }

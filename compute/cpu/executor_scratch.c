@@ -17,7 +17,7 @@ static uint64_t take(uint64_t *end, uint64_t bytes)
 static struct osl_q8_layout take_q8(uint64_t *end, uint64_t elements)
 {
     struct osl_q8_layout layout;
-    layout.q = take(end, elements);
+    layout.q = take(end, elements / OSL_BLOCK_COLS * OSL_ACT_BLOCK_BYTES);
     layout.scale = take(end, elements / OSL_BLOCK_COLS * sizeof(float));
     layout.sum = take(end, elements / OSL_BLOCK_COLS * sizeof(int32_t));
     return layout;

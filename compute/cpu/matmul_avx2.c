@@ -5,6 +5,7 @@
  * registers. For every (row, token): the exact integer sum of a block, times the activation's
  * scale, times the row's scale, fused into one f32 sum over rising blocks.
  *
+ * The high plane of the activations comes first, its sum moved up by 8 bits, then the low plane.
  * 16-bit sums: MXFP4 doubled and shifted by 12 is at most 24, so eight products of 24 * 127 fit
  * (24,384). Q8_0 takes magnitudes times activations with the weight's sign, 2 * 128 * 127. */
 #include "platform/platform.h"
@@ -126,18 +127,11 @@ OSL_INLINE __m256i broadcast_four(const int8_t *q)
     return _mm256_set1_epi32(four);
 }
 
-/* Exact sums of one block for each token. */
-OSL_INLINE void block_dots(enum osl_dtype dtype, const int count, const uint8_t *weight,
-                           const struct tokens *x, uint32_t block, __m256i dot[TILE_TOKENS])
+/* Adds one plane of a block to the sums; q is where the plane begins in a row of activations. */
+OSL_INLINE void add_plane(enum osl_dtype dtype, const int count, const uint8_t *weight,
+                          const struct tokens *x, size_t q, __m256i dot[TILE_TOKENS])
 {
     const __m256i ones = _mm256_set1_epi16(1);
-    const size_t c = (size_t)block * OSL_BLOCK_COLS;
-    OSL_UNROLL
-    for (int t = 0; t < count; t++) {
-        dot[t] = dtype == OSL_DTYPE_MXFP4
-                     ? _mm256_set1_epi32(-OSL_MXFP4_SHIFT * x->sum[t][block])
-                     : _mm256_setzero_si256();
-    }
     OSL_UNROLL
     for (int half = 0; half < 2; half++) {
         __m256i pairs[TILE_TOKENS];
@@ -146,7 +140,7 @@ OSL_INLINE void block_dots(enum osl_dtype dtype, const int count, const uint8_t 
             __m256i w = _mm256_loadu_si256((const void *)(weight + j * 32));
             OSL_UNROLL
             for (int t = 0; t < count; t++) {
-                __m256i value = broadcast_four(x->q[t] + c + 4 * j);
+                __m256i value = broadcast_four(x->q[t] + q + 4 * (size_t)j);
                 if (dtype == OSL_DTYPE_MXFP4) {
                     __m256i product = _mm256_maddubs_epi16(w, value);
                     pairs[t] = j % 4 == 0 ? product : _mm256_add_epi16(pairs[t], product);
@@ -162,6 +156,27 @@ OSL_INLINE void block_dots(enum osl_dtype dtype, const int count, const uint8_t 
             dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(pairs[t], ones));
         }
     }
+}
+
+/* Exact sums of one block for each token. */
+OSL_INLINE void block_dots(enum osl_dtype dtype, const int count, const uint8_t *weight,
+                           const struct tokens *x, uint32_t block, __m256i dot[TILE_TOKENS])
+{
+    const size_t q = (size_t)block * OSL_ACT_BLOCK_BYTES;
+    OSL_UNROLL
+    for (int t = 0; t < count; t++) {
+        dot[t] = _mm256_setzero_si256();
+    }
+    add_plane(dtype, count, weight, x, q, dot);
+    OSL_UNROLL
+    for (int t = 0; t < count; t++) {
+        dot[t] = _mm256_slli_epi32(dot[t], 8);
+        if (dtype == OSL_DTYPE_MXFP4) {
+            __m256i start = _mm256_set1_epi32(-OSL_MXFP4_SHIFT * x->sum[t][block]);
+            dot[t] = _mm256_add_epi32(dot[t], start);
+        }
+    }
+    add_plane(dtype, count, weight, x, q + OSL_BLOCK_COLS, dot);
 }
 
 /* Eight rows by `count` tokens, a constant here. */
@@ -236,10 +251,9 @@ OSL_INLINE void matmul(enum osl_dtype dtype, float *out, uint32_t out_stride, co
     }
 }
 
-void osl_avx2_matmul_mxfp4(float *out, uint32_t out_stride, const void *weight,
-                           uint64_t row_bytes, uint32_t rows, uint32_t cols,
-                           const struct osl_act *x, const uint32_t *token_index, uint32_t tokens,
-                           void *scratch)
+void osl_avx2_matmul_mxfp4(float *out, uint32_t out_stride, const void *weight, uint64_t row_bytes,
+                           uint32_t rows, uint32_t cols, const struct osl_act *x,
+                           const uint32_t *token_index, uint32_t tokens, void *scratch)
 {
     matmul(OSL_DTYPE_MXFP4, out, out_stride, weight, row_bytes, rows, cols, x, token_index, tokens,
            scratch);

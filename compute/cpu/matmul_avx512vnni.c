@@ -3,8 +3,10 @@
  * A tile of 32 rows is unpacked once into the thread's scratch, four columns of a row beside the
  * same four of the next, so that one broadcast of four activations meets sixteen rows; then six
  * tokens at a time keep their sums in registers. Weights are shifted to unsigned as in
- * matvec_avx512vnni.c. For every (row, token): the exact integer sum of a block, times the
- * activation's scale, times the row's scale, fused into one f32 sum over rising blocks. */
+ * matvec_avx512vnni.c. The high plane of the activations is multiplied first and its sum moved up
+ * by 8 bits, then the low plane adds to it, so that both need one register. For every (row, token):
+ * the exact integer sum of a block, times the activation's scale, times the row's scale, fused into
+ * one f32 sum over rising blocks. */
 #include "platform/platform.h"
 
 #include <immintrin.h>
@@ -14,8 +16,8 @@
 
 #define LANES 16
 #define TILE_ROWS OSL_MATMUL_TILE_ROWS
-#define TILE_TOKENS 6   /* 12 integer and 12 f32 sums of 32 registers */
-#define DWORDS 8        /* of four columns, in a block */
+#define TILE_TOKENS 6 /* 12 integer and 12 f32 sums of 32 registers */
+#define DWORDS 8      /* of four columns, in a block */
 
 _Static_assert(TILE_ROWS == 2 * LANES, "a tile is two vectors of rows");
 
@@ -62,8 +64,8 @@ OSL_INLINE __m512i gather_rows(const uint8_t *weight, __m512i offset, size_t at)
     return _mm512_i32gather_epi32(offset, (const int *)(const void *)(weight + at), 1);
 }
 
-OSL_INLINE void unpack_mxfp4(uint8_t *to, float *scale, const uint8_t *const row[LANES],
-                             size_t at, __m512i head, size_t stride)
+OSL_INLINE void unpack_mxfp4(uint8_t *to, float *scale, const uint8_t *const row[LANES], size_t at,
+                             __m512i head, size_t stride)
 {
     const __m512i mask = _mm512_set1_epi8(15);
     const __m512i table = _mm512_broadcast_i32x4(osl_mxfp4_shifted());
@@ -86,8 +88,8 @@ OSL_INLINE void unpack_mxfp4(uint8_t *to, float *scale, const uint8_t *const row
     _mm512_storeu_si512(scale, bits);
 }
 
-OSL_INLINE void unpack_q8_0(uint8_t *to, float *scale, const uint8_t *const row[LANES],
-                            size_t at, __m512i head, size_t stride)
+OSL_INLINE void unpack_q8_0(uint8_t *to, float *scale, const uint8_t *const row[LANES], size_t at,
+                            __m512i head, size_t stride)
 {
     const __m512i shift = _mm512_set1_epi8((char)0x80);
     OSL_UNROLL
@@ -140,6 +142,28 @@ struct tokens {
     float *out[TILE_TOKENS];
 };
 
+/* Adds one plane of a block to the sums; q is where the plane begins in a row of activations. */
+OSL_INLINE void add_plane(const int vectors, const int count, const uint8_t *weight,
+                          const struct tokens *x, size_t q, __m512i dot[2][TILE_TOKENS])
+{
+    OSL_UNROLL
+    for (int j = 0; j < DWORDS; j++) {
+        __m512i w0 = _mm512_loadu_si512(weight);
+        __m512i w1 = vectors == 2 ? _mm512_loadu_si512(weight + 64) : w0;
+        weight += vectors * 64;
+        OSL_UNROLL
+        for (int t = 0; t < count; t++) {
+            int32_t four;
+            memcpy(&four, x->q[t] + q + 4 * (size_t)j, sizeof four);
+            __m512i value = _mm512_set1_epi32(four);
+            dot[0][t] = _mm512_dpbusd_epi32(dot[0][t], w0, value);
+            if (vectors == 2) {
+                dot[1][t] = _mm512_dpbusd_epi32(dot[1][t], w1, value);
+            }
+        }
+    }
+}
+
 /* `vectors` times 16 rows by `count` tokens; vectors, count and shift are constants here. */
 OSL_INLINE void multiply_tile(const int vectors, const int count, const int32_t shift,
                               struct tile tile, const struct tokens *x, uint32_t rows,
@@ -155,27 +179,21 @@ OSL_INLINE void multiply_tile(const int vectors, const int count, const int32_t 
         total[1][t] = _mm512_setzero_ps();
     }
     for (uint32_t block = 0; block < blocks; block++) {
+        size_t q = (size_t)block * OSL_ACT_BLOCK_BYTES;
         OSL_UNROLL
         for (int t = 0; t < count; t++) {
-            dot[0][t] = _mm512_set1_epi32(-shift * x->sum[t][block]);
+            dot[0][t] = _mm512_setzero_si512();
             dot[1][t] = dot[0][t];
         }
+        add_plane(vectors, count, weight, x, q, dot);
         OSL_UNROLL
-        for (int j = 0; j < DWORDS; j++) {
-            __m512i w0 = _mm512_loadu_si512(weight);
-            __m512i w1 = vectors == 2 ? _mm512_loadu_si512(weight + 64) : w0;
-            weight += vectors * 64;
-            OSL_UNROLL
-            for (int t = 0; t < count; t++) {
-                int32_t four;
-                memcpy(&four, x->q[t] + (size_t)block * OSL_BLOCK_COLS + 4 * j, sizeof four);
-                __m512i value = _mm512_set1_epi32(four);
-                dot[0][t] = _mm512_dpbusd_epi32(dot[0][t], w0, value);
-                if (vectors == 2) {
-                    dot[1][t] = _mm512_dpbusd_epi32(dot[1][t], w1, value);
-                }
-            }
+        for (int t = 0; t < count; t++) {
+            __m512i start = _mm512_set1_epi32(-shift * x->sum[t][block]);
+            dot[0][t] = _mm512_add_epi32(_mm512_slli_epi32(dot[0][t], 8), start);
+            dot[1][t] = _mm512_add_epi32(_mm512_slli_epi32(dot[1][t], 8), start);
         }
+        add_plane(vectors, count, weight, x, q + OSL_BLOCK_COLS, dot);
+        weight += (size_t)DWORDS * (size_t)vectors * 64;
         __m512 scale0 = _mm512_loadu_ps(scale);
         __m512 scale1 = vectors == 2 ? _mm512_loadu_ps(scale + LANES) : scale0;
         scale += vectors * LANES;
@@ -254,17 +272,16 @@ OSL_INLINE void matmul(enum osl_dtype dtype, float *out, uint32_t out_stride, co
 
 void osl_avx512_matmul_mxfp4(float *out, uint32_t out_stride, const void *weight,
                              uint64_t row_bytes, uint32_t rows, uint32_t cols,
-                             const struct osl_act *x, const uint32_t *token_index,
-                             uint32_t tokens, void *scratch)
+                             const struct osl_act *x, const uint32_t *token_index, uint32_t tokens,
+                             void *scratch)
 {
     matmul(OSL_DTYPE_MXFP4, out, out_stride, weight, row_bytes, rows, cols, x, token_index, tokens,
            scratch);
 }
 
-void osl_avx512_matmul_q8_0(float *out, uint32_t out_stride, const void *weight,
-                            uint64_t row_bytes, uint32_t rows, uint32_t cols,
-                            const struct osl_act *x, const uint32_t *token_index,
-                            uint32_t tokens, void *scratch)
+void osl_avx512_matmul_q8_0(float *out, uint32_t out_stride, const void *weight, uint64_t row_bytes,
+                            uint32_t rows, uint32_t cols, const struct osl_act *x,
+                            const uint32_t *token_index, uint32_t tokens, void *scratch)
 {
     matmul(OSL_DTYPE_Q8_0, out, out_stride, weight, row_bytes, rows, cols, x, token_index, tokens,
            scratch);

@@ -64,15 +64,20 @@ OSL_NEON_INLINE void multiply_panel(float32x4_t acc[TILE_TOKENS][2], const int8_
         for (uint32_t t = 0; t < tokens; t++) {
             sum[t][0] = sum[t][1] = vdupq_n_s32(0);
         }
-        for (uint32_t half = 0; half < 2; half++) {
+        /* the high plane's two halves, moved up by 8 bits, then the low plane's */
+        for (uint32_t part = 0; part < 4; part++) {
             for (uint32_t t = 0; t < tokens; t++) {
-                x16[t] = vld1q_s8(at->q[t] + (size_t)b * OSL_BLOCK_COLS + 16 * half);
+                x16[t] = vld1q_s8(at->q[t] + (size_t)b * OSL_ACT_BLOCK_BYTES + 16 * part);
+                if (part == 2) {
+                    sum[t][0] = vshlq_n_s32(sum[t][0], 8);
+                    sum[t][1] = vshlq_n_s32(sum[t][1], 8);
+                }
             }
             ADD_LANE(0);
             ADD_LANE(1);
             ADD_LANE(2);
             ADD_LANE(3);
-            w += 64;
+            w += part == 1 ? -64 : 64; /* both planes meet the same weights */
         }
         w += PANEL_BLOCK_BYTES - 128;
         float32x4_t scale[2] = {vld1q_f32(w_scale), vld1q_f32(w_scale + 4)};

@@ -13,8 +13,9 @@
 #define PANEL_BLOCK_SCALES (PANEL_ROWS * 2)             /* [4 pairs]: a a b b */
 #define TILE_TOKENS OSL_NEON_TILE_TOKENS
 #define TOKEN_PAIRS (TILE_TOKENS / 2)
-#define TOKENS_BLOCK_BYTES (TILE_TOKENS * OSL_BLOCK_COLS) /* [4 column groups][2 pairs][2][8] */
-#define TOKENS_BLOCK_SCALES (TILE_TOKENS * 2)             /* [2 pairs]: a b a b */
+/* [2 planes][4 column groups][2 pairs][2][8] */
+#define TOKENS_BLOCK_BYTES (TILE_TOKENS * OSL_ACT_BLOCK_BYTES)
+#define TOKENS_BLOCK_SCALES (TILE_TOKENS * 2) /* [2 pairs]: a b a b */
 _Static_assert(OSL_MATMUL_TILE_ROWS % PANEL_ROWS == 0, "a tile is whole panels");
 
 /* Two rows of 16 columns into two operands, eight columns each, `stride` bytes apart. */
@@ -53,14 +54,24 @@ static void pack_tokens(int8_t *q, float *scale, const struct osl_neon_tokens *a
 {
     for (uint32_t b = 0; b < blocks; b++, q += TOKENS_BLOCK_BYTES, scale += TOKENS_BLOCK_SCALES) {
         for (uint32_t pair = 0; pair < TOKEN_PAIRS; pair++) {
-            const int8_t *even = at->q[2 * pair] + (size_t)b * OSL_BLOCK_COLS;
-            const int8_t *odd = at->q[2 * pair + 1] + (size_t)b * OSL_BLOCK_COLS;
-            for (uint32_t half = 0; half < 2; half++) {
-                pack_pair(q + pair * 16 + half * 2 * TOKEN_PAIRS * 16, TOKEN_PAIRS * 16,
-                          vld1q_s8(even + 16 * half), vld1q_s8(odd + 16 * half));
+            const int8_t *even = at->q[2 * pair] + (size_t)b * OSL_ACT_BLOCK_BYTES;
+            const int8_t *odd = at->q[2 * pair + 1] + (size_t)b * OSL_ACT_BLOCK_BYTES;
+            for (uint32_t part = 0; part < 4; part++) { /* halves of the high, then the low plane */
+                pack_pair(q + pair * 16 + part * 2 * TOKEN_PAIRS * 16, TOKEN_PAIRS * 16,
+                          vld1q_s8(even + 16 * part), vld1q_s8(odd + 16 * part));
             }
             scale[4 * pair] = scale[4 * pair + 2] = at->scale[2 * pair][b];
             scale[4 * pair + 1] = scale[4 * pair + 3] = at->scale[2 * pair + 1][b];
+        }
+    }
+}
+
+/* The high plane's sums, worth 256 each. */
+OSL_NEON_INLINE void shift_sums(int32x4_t sum[ROW_PAIRS][TOKEN_PAIRS], uint32_t pairs)
+{
+    for (uint32_t r = 0; r < ROW_PAIRS; r++) {
+        for (uint32_t t = 0; t < pairs; t++) {
+            sum[r][t] = vshlq_n_s32(sum[r][t], 8);
         }
     }
 }
@@ -82,8 +93,13 @@ OSL_NEON_INLINE void multiply_panel(float32x4_t acc[ROW_PAIRS][TOKEN_PAIRS], con
                 sum[r][t] = vdupq_n_s32(0);
             }
         }
-        for (uint32_t group = 0; group < OSL_BLOCK_COLS / 8; group++) {
+        const int8_t *panel = w;
+        for (uint32_t group = 0; group < OSL_ACT_BLOCK_BYTES / 8; group++) {
             int8x16_t x_pair[TOKEN_PAIRS];
+            if (group == OSL_BLOCK_COLS / 8) { /* the low plane: the same weights again */
+                w = panel;
+                shift_sums(sum, pairs);
+            }
             for (uint32_t t = 0; t < pairs; t++) {
                 x_pair[t] = vld1q_s8(x + t * 16);
             }

@@ -23,7 +23,7 @@ OSL_NEON_INLINE struct osl_neon_tile osl_neon_tile_in(void *scratch, uint32_t co
 }
 /* Bytes a block of columns takes of that: rows, scales, tokens and their scales. */
 _Static_assert(OSL_MATMUL_TILE_ROWS *OSL_BLOCK_COLS + OSL_MATMUL_TILE_ROWS * 2 * sizeof(float) +
-                       OSL_NEON_TILE_TOKENS * (OSL_BLOCK_COLS + 2 * sizeof(float)) <=
+                       OSL_NEON_TILE_TOKENS * (OSL_ACT_BLOCK_BYTES + 2 * sizeof(float)) <=
                    OSL_MATMUL_TILE_ROWS * OSL_BLOCK_COLS * 4,
                "the tile fits OSL_MATMUL_SCRATCH_BYTES");
 

@@ -21,7 +21,9 @@ OSL_NEON_INLINE float32x4_t osl_neon_add_block(float32x4_t acc, enum osl_dtype d
                                                const int8_t *q, float scale)
 {
     struct osl_neon_block block = osl_neon_load_block(dtype, weight);
-    int32x4_t sum = products(dtype, block, vld1q_s8(q), vld1q_s8(q + 16));
+    int32x4_t high = products(dtype, block, vld1q_s8(q), vld1q_s8(q + 16));
+    int32x4_t low = products(dtype, block, vld1q_s8(q + 32), vld1q_s8(q + 48));
+    int32x4_t sum = vaddq_s32(vshlq_n_s32(high, 8), low); /* both planes of the activations */
     return vfmaq_n_f32(acc, vcvtq_f32_s32(sum), block.scale * scale);
 }
 
@@ -45,13 +47,13 @@ OSL_NEON_INLINE float osl_neon_row_dot(enum osl_dtype dtype, osl_neon_products *
         for (uint32_t i = 0; i < OSL_NEON_ROUND_BLOCKS; i++) {
             acc[i] = osl_neon_add_block(acc[i], dtype, products, row, q, scale[b + i]);
             row += block_bytes;
-            q += OSL_BLOCK_COLS;
+            q += OSL_ACT_BLOCK_BYTES;
         }
     }
     for (; b < blocks; b++) {
         acc[0] = osl_neon_add_block(acc[0], dtype, products, row, q, scale[b]);
         row += block_bytes;
-        q += OSL_BLOCK_COLS;
+        q += OSL_ACT_BLOCK_BYTES;
     }
     return vaddvq_f32(vaddq_f32(vaddq_f32(acc[0], acc[1]), vaddq_f32(acc[2], acc[3])));
 }

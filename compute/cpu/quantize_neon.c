@@ -1,4 +1,5 @@
-/* Activations to int8 per 32, and rows of the cache. Contracts: compute/kernels.h. */
+/* Activations to 16 bits per 32 in two planes, and rows of the cache. Contracts: compute/kernels.h.
+ */
 #include <float.h>
 
 #include "neon.h"
@@ -26,42 +27,72 @@ static inline float largest_magnitude(const struct block_f32 *block)
     return vmaxvq_f32(most);
 }
 
+/* Sixteen integers to int8, saturating. */
+static inline int8x16_t narrow(const int32x4_t n[4])
+{
+    int16x8_t low = vqmovn_high_s32(vqmovn_s32(n[0]), n[1]);
+    int16x8_t high = vqmovn_high_s32(vqmovn_s32(n[2]), n[3]);
+    return vqmovn_high_s16(vqmovn_s16(low), high);
+}
+
 /* q[i] = nearest(x[i] / scale), ties to even, limited to +-127 (which matters where the scale is
- * subnormal and coarse); 0 where the scale is 0 or NaN. Returns their sum. Divides, as the plain
- * kernel does: all tables give the same bits. */
-static inline int32_t store_rounded(int8_t *q, const struct block_f32 *block, float scale)
+ * subnormal and coarse); 0 where the scale is 0 or NaN. Divides, as the plain kernel does: all
+ * tables give the same bits. */
+static inline void store_rounded(int8_t *q, const struct block_f32 *block, float scale)
 {
     if (!(scale > 0.0f)) {
         memset(q, 0, OSL_BLOCK_COLS);
-        return 0;
+        return;
     }
-    int8x16_t half[2];
     for (int i = 0; i < 2; i++) {
         int32x4_t n[4];
         for (int j = 0; j < 4; j++) {
             n[j] = vcvtnq_s32_f32(vdivq_f32(block->part[4 * i + j], vdupq_n_f32(scale)));
         }
-        int16x8_t low = vqmovn_high_s32(vqmovn_s32(n[0]), n[1]);
-        int16x8_t high = vqmovn_high_s32(vqmovn_s32(n[2]), n[3]);
-        half[i] = vmaxq_s8(vqmovn_high_s16(vqmovn_s16(low), high), vdupq_n_s8(-127));
-        vst1q_s8(q + 16 * i, half[i]);
+        vst1q_s8(q + 16 * i, vmaxq_s8(narrow(n), vdupq_n_s8(-127)));
     }
-    return vaddlvq_s16(vpadalq_s8(vpaddlq_s8(half[0]), half[1]));
 }
 
-/* amax/127, NaN where a value is not finite. */
-static inline float exact_scale(const struct block_f32 *block)
+/* The same as 16-bit integers in two planes. Returns the sum of the integers. */
+static inline int32_t store_planes(int8_t *q, const struct block_f32 *block, float scale)
+{
+    if (!(scale > 0.0f)) {
+        memset(q, 0, OSL_ACT_BLOCK_BYTES);
+        return 0;
+    }
+    const float32x4_t limit = vdupq_n_f32(OSL_ACT_LIMIT);
+    int32_t sum = 0;
+    for (int i = 0; i < 2; i++) {
+        int32x4_t high[4];
+        int32x4_t low[4];
+        for (int j = 0; j < 4; j++) {
+            float32x4_t value = vrndnq_f32(vdivq_f32(block->part[4 * i + j], vdupq_n_f32(scale)));
+            value = vmaxq_f32(vnegq_f32(limit), vminq_f32(limit, value));
+            float32x4_t whole = vrndnq_f32(vmulq_n_f32(value, 1.0f / 256.0f));
+            high[j] = vcvtq_s32_f32(whole);
+            low[j] = vcvtq_s32_f32(vfmsq_f32(value, whole, vdupq_n_f32(256.0f)));
+            low[j] = vmaxq_s32(vdupq_n_s32(-127), vminq_s32(vdupq_n_s32(127), low[j]));
+            sum += vaddvq_s32(vaddq_s32(vshlq_n_s32(high[j], 8), low[j]));
+        }
+        vst1q_s8(q + 16 * i, narrow(high));
+        vst1q_s8(q + OSL_BLOCK_COLS + 16 * i, narrow(low));
+    }
+    return sum;
+}
+
+/* amax/limit, NaN where a value is not finite. */
+static inline float exact_scale(const struct block_f32 *block, float limit)
 {
     float most = largest_magnitude(block);
-    return most <= FLT_MAX ? most / 127.0f : __builtin_nanf("");
+    return most <= FLT_MAX ? most / limit : __builtin_nanf("");
 }
 
 void osl_neon_quantize(int8_t *q, float *scale, int32_t *sum, const float *x, uint32_t cols)
 {
     for (uint32_t b = 0; b < cols / OSL_BLOCK_COLS; b++) {
         struct block_f32 block = load_block(x + b * OSL_BLOCK_COLS);
-        scale[b] = exact_scale(&block);
-        sum[b] = store_rounded(q + b * OSL_BLOCK_COLS, &block, scale[b]);
+        scale[b] = exact_scale(&block, OSL_ACT_LIMIT);
+        sum[b] = store_planes(q + (size_t)b * OSL_ACT_BLOCK_BYTES, &block, scale[b]);
     }
 }
 
@@ -82,8 +113,8 @@ void osl_neon_kv_store_q8(void *row, const float *in, uint32_t head_dim)
     uint8_t *scales = (uint8_t *)row + head_dim;
     for (uint32_t b = 0; b < head_dim / OSL_BLOCK_COLS; b++) {
         struct block_f32 block = load_block(in + b * OSL_BLOCK_COLS);
-        __fp16 scale = (__fp16)exact_scale(&block);
+        __fp16 scale = (__fp16)exact_scale(&block, 127.0f);
         memcpy(scales + b * sizeof scale, &scale, sizeof scale);
-        (void)store_rounded(q + b * OSL_BLOCK_COLS, &block, (float)scale);
+        store_rounded(q + b * OSL_BLOCK_COLS, &block, (float)scale);
     }
 }

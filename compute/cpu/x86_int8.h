@@ -15,5 +15,9 @@ static inline __m128i osl_mxfp4_shifted(void)
 {
     return _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
 }
+static inline __m128i osl_mxfp4_doubled(void)
+{
+    return _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+}
 
 #endif
