@@ -107,7 +107,7 @@ static inline void case_act_make(struct case_act *x, const struct osl_kernels *k
                                  uint32_t cols, uint64_t *state)
 {
     uint32_t blocks = cols / 32;
-    x->act = (struct osl_act){.f32_stride = cols + 5, 
+    x->act = (struct osl_act){.f32_stride = cols + 5,
                               .q_stride = OSL_ACT_ROW_BYTES(cols) + 7,
                               .block_stride = blocks + 3};
     x->f32 = case_alloc(tokens * (size_t)x->act.f32_stride * sizeof *x->f32);

@@ -46,8 +46,8 @@ static struct osl_act own_act(const struct osl_worker *worker, const float *f32,
         uint32_t blocks = cols / OSL_BLOCK_COLS;
         for (uint32_t r = 0; r < rows; r++) {
             worker->executor->config.kernels->quantize(
-                q + (uint64_t)r * OSL_ACT_ROW_BYTES(cols), scale + (uint64_t)r * blocks, sum + (uint64_t)r * blocks,
-                f32 + (uint64_t)r * cols, cols);
+                q + (uint64_t)r * OSL_ACT_ROW_BYTES(cols), scale + (uint64_t)r * blocks,
+                sum + (uint64_t)r * blocks, f32 + (uint64_t)r * cols, cols);
         }
         act.q = q;
         act.scale = scale;

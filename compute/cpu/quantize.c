@@ -1,5 +1,5 @@
-/* Activations to 16 bits per 32, in two planes of int8. Every table divides by the scale and rounds ties to even, so all
- * of them give the bits of this one. */
+/* Activations to 16 bits per 32, in two planes of int8. Every table divides by the scale and
+ * rounds ties to even, so all of them give the bits of this one. */
 #include "platform/platform.h"
 
 #include <math.h>
