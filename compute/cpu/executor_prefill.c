@@ -47,8 +47,7 @@ static struct osl_act shared_act(const struct osl_executor *executor, const floa
     uint32_t blocks = cols / OSL_BLOCK_COLS;
     return (struct osl_act){
         .f32 = f32 + (uint64_t)row * cols,
-        .q = (int8_t *)osl_scratch_at(executor, act->q) +
-             (uint64_t)row * OSL_ACT_ROW_BYTES(cols),
+        .q = (int8_t *)osl_scratch_at(executor, act->q) + (uint64_t)row * OSL_ACT_ROW_BYTES(cols),
         .scale = (float *)osl_scratch_at(executor, act->scale) + (uint64_t)row * blocks,
         .sum = (int32_t *)osl_scratch_at(executor, act->sum) + (uint64_t)row * blocks,
         .f32_stride = cols,
@@ -152,7 +151,9 @@ static bool matmul_rows(struct osl_worker *worker, const struct osl_op *op, stru
     for (uint32_t w = 0; w < op->weight_count; w++) {
         tiles[w] = (op->weight[w]->rows + TILE - 1) / TILE;
         tile_count += tiles[w];
-        executor->weight_bytes += worker->index == 0 ? op->weight[w]->expert_bytes : 0;
+        if (worker->index == 0) {
+            executor->weight_bytes += op->weight[w]->expert_bytes;
+        }
     }
     uint32_t blocks = (worker->count * TILES_PER_THREAD + tile_count - 1) / tile_count;
     uint32_t block_tokens = (tokens + blocks - 1) / blocks;
