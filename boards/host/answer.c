@@ -99,6 +99,13 @@ static bool show(struct osl_host_answer *answer, int fd, const char *text, size_
     return written;
 }
 
+static bool undim(struct osl_host_answer *answer)
+{
+    answer->dimmed = false;
+    osl_colour_changed(-1);
+    return osl_write_all(answer->reasoning_fd, PLAIN, strlen(PLAIN));
+}
+
 /* Ends what was shown of a channel before another's text: reasoning gets its line ended and the
  * terminal its colour back; text after text gets an empty line between. */
 static bool change_channel(struct osl_host_answer *answer, enum ossicle_channel channel)
@@ -110,8 +117,7 @@ static bool change_channel(struct osl_host_answer *answer, enum ossicle_channel 
         return true;
     }
     if (answer->dimmed) {
-        good = osl_write_all(answer->reasoning_fd, PLAIN, strlen(PLAIN));
-        answer->dimmed = false;
+        good = undim(answer);
     }
     if (answer->channel == OSSICLE_CHANNEL_ANALYSIS && answer->reasoning_fd >= 0) {
         const char *gap = answer->terminal ? "\n\n" : "\n";
@@ -125,6 +131,7 @@ static bool change_channel(struct osl_host_answer *answer, enum ossicle_channel 
     if (channel == OSSICLE_CHANNEL_ANALYSIS && answer->reasoning_fd >= 0 &&
         osl_is_terminal(answer->reasoning_fd)) {
         answer->dimmed = true;
+        osl_colour_changed(answer->reasoning_fd);
         good = good && osl_write_all(answer->reasoning_fd, DIM, strlen(DIM));
     }
     return good;
@@ -236,8 +243,7 @@ enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
     }
     osl_progress_silence(false);
     if (answer->dimmed) {
-        (void)osl_write_all(answer->reasoning_fd, PLAIN, strlen(PLAIN));
-        answer->dimmed = false;
+        written = undim(answer) && written;
     }
     bool reasoning_last = answer->channel == OSSICLE_CHANNEL_ANALYSIS;
     if (reasoning_last && answer->reasoning_fd == STDERR_FILENO) {

@@ -93,11 +93,28 @@ static struct {
 } typed;
 
 static volatile sig_atomic_t window_changed;
+static volatile sig_atomic_t continued; /* after Ctrl-Z and fg */
 
-static void on_window_change(int number)
+static void on_terminal_signal(int number)
 {
-    (void)number;
-    window_changed = 1;
+    window_changed |= number == SIGWINCH;
+    continued |= number == SIGCONT;
+}
+
+/* What the editor must do after a signal of the terminal's. */
+static void follow_terminal(void)
+{
+    if (continued) {
+        continued = 0;
+        /* The shell has put its own modes back, and the editor believes that its are still set. */
+        el_set(typed.edit, EL_PREP_TERM, 0);
+        el_set(typed.edit, EL_PREP_TERM, 1);
+        el_set(typed.edit, EL_REFRESH);
+    }
+    if (window_changed) {
+        window_changed = 0;
+        el_resize(typed.edit);
+    }
 }
 
 static char *prompt_text(EditLine *edit)
@@ -119,10 +136,7 @@ static int terminal_byte(int wait_ms, unsigned char *out)
     while (osl_signal_caught() == 0) {
         struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
         int ready = poll(&input, 1, wait_ms < 0 ? POLL_MS : wait_ms);
-        if (window_changed) {
-            window_changed = 0;
-            el_resize(typed.edit);
-        }
+        follow_terminal();
         if (ready > 0) {
             ssize_t got = read(STDIN_FILENO, out, 1);
             if (got >= 0 || errno != EINTR) {
@@ -245,8 +259,9 @@ static bool terminal_open(void)
     el_set(typed.edit, EL_GETCFN, read_character);
     el_set(typed.edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     memset(&action, 0, sizeof action);
-    action.sa_handler = on_window_change;
+    action.sa_handler = on_terminal_signal;
     sigaction(SIGWINCH, &action, NULL);
+    sigaction(SIGCONT, &action, NULL);
     return true;
 }
 

@@ -26,6 +26,7 @@ static struct {
 } bar;
 
 static volatile sig_atomic_t signal_caught;
+static volatile sig_atomic_t coloured_fd = -1;
 static ossicle *volatile signal_engine;
 static void (*volatile signal_cancel)(ossicle *engine);
 
@@ -103,6 +104,8 @@ bool osl_progress_callback(void *user, const char *stage, uint64_t done, uint64_
 static void on_signal(int number)
 {
     if (signal_caught != 0) {
+        ssize_t written = coloured_fd >= 0 ? write(coloured_fd, "\033[0m", 4) : 0;
+        (void)written; /* nothing is left to do about it */
         _exit(SIGNAL_EXIT_BASE + number);
     }
     signal_caught = number;
@@ -127,6 +130,11 @@ void osl_signals_engine(ossicle *engine, void (*cancel)(ossicle *engine))
     signal_engine = NULL; /* never a new engine with an old way to cancel */
     signal_cancel = cancel;
     signal_engine = engine;
+}
+
+void osl_colour_changed(int fd)
+{
+    coloured_fd = fd;
 }
 
 int osl_signal_caught(void)

@@ -37,6 +37,9 @@ bool osl_progress_callback(void *user, const char *stage, uint64_t done, uint64_
 /* Exit code of a status: its value, or 128 + the signal's number when one ended the work. */
 int osl_exit_code(enum ossicle_status status);
 
+/* The colour of a terminal was changed (fd) or put back (-1): a second signal puts it back. */
+void osl_colour_changed(int fd);
+
 /* Writes model text to a terminal with control characters made harmless, so that an answer can
  * not move the cursor or reprogram the terminal. */
 bool osl_write_safely(int fd, const char *text, size_t bytes);
