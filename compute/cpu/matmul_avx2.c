@@ -152,8 +152,10 @@ OSL_INLINE void add_plane(enum osl_dtype dtype, const int count, const uint8_t *
             }
         }
         OSL_UNROLL
-        for (int t = 0; t < count && dtype == OSL_DTYPE_MXFP4; t++) {
-            dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(pairs[t], ones));
+        for (int t = 0; t < count; t++) {
+            if (dtype == OSL_DTYPE_MXFP4) {
+                dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(pairs[t], ones));
+            }
         }
     }
 }
