@@ -20,12 +20,12 @@
 #define COLS 2880
 #define TOKENS 512
 #define THREADS 2
-#define MATMUL_ROWS 1440
+#define MATMUL_ROWS 320
 #define HEADS 8 /* kv heads in the attention cases */
 #define GROUP 8
 #define HEAD_DIM 64
 #define KEYS 8192
-#define QUERIES 128
+#define QUERIES 32
 #define CASES_MAX 64
 
 enum what { READ, MATVEC, MATMUL, DECODE, PREFILL };
