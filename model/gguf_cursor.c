@@ -9,7 +9,8 @@ enum osl_status osl_cursor_need(struct osl_cursor *c, uint64_t bytes, const char
     if (bytes <= c->limit - c->offset) {
         return OSL_OK;
     }
-    if (c->limit < c->gguf->map.bytes) {
+    uint64_t end = c->gguf->map.bytes;
+    if (bytes <= end - c->offset) {
         return osl_fail(c->error, OSL_UNSUPPORTED,
                         "%s: %s: %s at byte %" PRIu64 " goes past %u MiB of header; "
                         "no gpt-oss model has that much",
@@ -20,7 +21,7 @@ enum osl_status osl_cursor_need(struct osl_cursor *c, uint64_t bytes, const char
                     "%s: %s: %s at byte %" PRIu64 " needs %" PRIu64
                     " bytes, but the file ends at byte %" PRIu64
                     "; it was cut short or is damaged, get it again",
-                    osl_gguf_label(c->gguf).text, c->what, field, c->offset, bytes, c->limit);
+                    osl_gguf_label(c->gguf).text, c->what, field, c->offset, bytes, end);
 }
 
 enum osl_status osl_cursor_u32(struct osl_cursor *c, const char *field, uint32_t *out)

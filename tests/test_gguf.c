@@ -206,6 +206,8 @@ static void gguf_bounds_the_header(void **state)
     edit.data[32] = 'a';
     memcpy(edit.data + 33, types, 8);
     memcpy(edit.data + 41, &count, 8);
+    const uint64_t lie = UINT64_C(1) << 40;
+    edit_refused(edit_patch_u64(&edit, 41, lie), OSL_FORMAT, "key 'a'|ends at byte 104857600");
     uint64_t start = osl_clock_ns();
     edit_refused(edit, OSL_UNSUPPORTED, "key 'a'|its array|past 64 MiB");
     assert_true(osl_clock_ns() - start < 500000000);
