@@ -27,7 +27,7 @@ struct check {
     uint32_t seed;
     bool failed;
     float x[TOKENS * COLS];
-    int8_t q[TOKENS * COLS];
+    int8_t q[TOKENS * OSL_ACT_ROW_BYTES(COLS)];
     float scale[TOKENS * COLS / OSL_BLOCK_COLS];
     int32_t sum[TOKENS * COLS / OSL_BLOCK_COLS];
     uint8_t weight[ROWS * COLS * 4];
@@ -100,7 +100,13 @@ static void check_matmul(struct check *c, enum osl_dtype dtype)
 {
     fill_weight(c, dtype);
     uint64_t row_bytes = osl_dtype_row_bytes(dtype, COLS);
-    const struct osl_act act = {c->x, c->q, c->scale, c->sum, COLS, COLS, COLS / OSL_BLOCK_COLS};
+    const struct osl_act act = {.f32 = c->x,
+                                .q = c->q,
+                                .scale = c->scale,
+                                .sum = c->sum,
+                                .f32_stride = COLS,
+                                .q_stride = OSL_ACT_ROW_BYTES(COLS),
+                                .block_stride = COLS / OSL_BLOCK_COLS};
     float tolerance = c->kernels->quantized[dtype] ? TOLERANCE_QUANTIZED : TOLERANCE_F32;
     char what[48];
     c->plain->matvec[dtype](c->want, c->weight, row_bytes, ROWS, COLS, &act);
@@ -201,8 +207,8 @@ enum ossicle_status ossicle_self_test(void (*line)(void *user, const char *text,
         }
         for (uint32_t t = 0; t < TOKENS; t++) {
             uint32_t block = t * COLS / OSL_BLOCK_COLS;
-            c.kernels->quantize(c.q + t * COLS, c.scale + block, c.sum + block, c.x + t * COLS,
-                                COLS);
+            c.kernels->quantize(c.q + t * OSL_ACT_ROW_BYTES(COLS), c.scale + block, c.sum + block,
+                                c.x + t * COLS, COLS);
         }
         for (uint32_t d = 0; d < sizeof dtypes / sizeof dtypes[0]; d++) {
             check_matmul(&c, dtypes[d]);
