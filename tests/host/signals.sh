@@ -22,7 +22,7 @@ stops TERM 143
 # shellcheck disable=SC2086
 "$ossicle" $long --json hello >out 2>err &
 pid=$!
-sleep 1
+sleep 2
 kill -INT $pid
 wait $pid
 got=$?
