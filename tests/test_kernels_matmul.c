@@ -277,6 +277,41 @@ static void zero_weights_and_zero_activations_give_zero(void **state)
     }
 }
 
+/* The lowest scale bytes are subnormal as f32, and half of them more so: large activations bring
+ * the results back to where they can be compared. */
+static void mxfp4_smallest_scales_count(void **state)
+{
+    CASE_EACH_TABLE (k) {
+        struct problem p;
+        float out[2 * 4];
+        problem_make(&p, k, OSL_DTYPE_MXFP4, 4, 160, 2);
+        for (uint32_t r = 0; r < 4; r++) {
+            for (uint32_t block = 0; block < 5; block++) {
+                p.weight[r * p.row_bytes + block * 17] = (uint8_t)(r == 3 ? block % 3 : r);
+            }
+            osl_dequantize_row(p.unpacked + r * 160, p.weight + r * p.row_bytes, p.dtype, 160);
+        }
+        for (uint32_t t = 0; t < 2; t++) {
+            float *row = p.x.f32 + (size_t)t * p.x.act.f32_stride;
+            size_t block = (size_t)t * p.x.act.block_stride;
+            for (uint32_t c = 0; c < 160; c++) {
+                row[c] *= 1e30f;
+            }
+            k->quantize(p.x.q + t * (size_t)p.x.act.q_stride, p.x.scale + block,
+                        p.x.sum + block, row, 160);
+        }
+        k->matvec[p.dtype](out, p.weight, p.row_bytes, 4, 160, &p.x.act);
+        for (uint32_t r = 0; r < 4; r++) {
+            check(&p, "matvec", r, 0, out[r]);
+        }
+        k->matmul[p.dtype](out, 4, p.weight, p.row_bytes, 4, 160, &p.x.act, NULL, 2, p.scratch);
+        for (uint32_t r = 0; r < 8; r++) {
+            check(&p, "matmul", r % 4, r / 4, out[r]);
+        }
+        problem_free(&p);
+    }
+}
+
 /* A broken scale or activation is seen, never turned into a number. */
 static void nan_and_broken_scales_show(void **state)
 {
@@ -315,6 +350,7 @@ int main(void)
         cmocka_unit_test(matvec_rows_do_not_depend_on_the_call),
         cmocka_unit_test(matmul_results_do_not_depend_on_the_call),
         cmocka_unit_test(zero_weights_and_zero_activations_give_zero),
+        cmocka_unit_test(mxfp4_smallest_scales_count),
         cmocka_unit_test(nan_and_broken_scales_show),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,11 +2,13 @@
  *
  *   kernel_bench [TABLE [MEGABYTES [ROUNDS [OP]]]]
  *
- * Default: the best table, 256 MiB, 5 rounds, all ops; OP is one of those printed
+ * Default: the best table, 256 MiB, 5 rounds, all ops; OP is one of those printed.
  *
- * Everything is measured once a round, in turn, so that a busy machine slows all alike; the best
- * round is printed. One line each: what, pages, threads, value, unit. Not a test: it judges
- * nothing. Matvec counts weight bytes, matmul two operations a weight and token. */
+ * Everything is measured for some 20 ms a round, in turn; the best run is printed. Runs are short
+ * (reads and matvecs go over 16 MiB at a time, on and on through the region, which must be larger
+ * than the caches), so that on a busy machine some are not interrupted. One line each: what,
+ * pages, threads, value, unit. Not a test: it judges nothing. Matvec counts weight bytes, matmul
+ * two operations a weight and token. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +29,8 @@
 #define KEYS 8192
 #define QUERIES 32
 #define CASES_MAX 64
+#define WINDOW_BYTES (16u << 20)
+#define SLICE_NS 20000000
 
 enum what { READ, MATVEC, MATMUL, DECODE, PREFILL };
 
@@ -44,6 +48,7 @@ struct bench {
     struct osl_team *team[THREADS + 1];
     uint8_t *memory[2]; /* plain pages, huge pages */
     uint64_t bytes;
+    uint64_t window; /* of this run */
     struct osl_act act;
     float *out;
     uint8_t *scratch[THREADS];
@@ -167,7 +172,8 @@ static void work(void *context, uint32_t thread, uint32_t threads)
     const struct bench_case *c = b->current;
     const uint8_t *memory = b->memory[c->huge];
     if (c->what == READ) {
-        uint64_t share = b->bytes / threads / 64 * 64;
+        uint64_t share = WINDOW_BYTES / threads;
+        memory += b->window * WINDOW_BYTES;
         read_all(b->checks[thread], memory + thread * share, share);
         return;
     }
@@ -176,10 +182,11 @@ static void work(void *context, uint32_t thread, uint32_t threads)
         return;
     }
     uint64_t row_bytes = osl_dtype_row_bytes(c->dtype, COLS);
-    uint32_t rows = c->what == MATVEC ? (uint32_t)(b->bytes / row_bytes) : MATMUL_ROWS;
+    uint32_t rows = c->what == MATVEC ? (uint32_t)(WINDOW_BYTES / row_bytes) : MATMUL_ROWS;
     uint32_t share = rows / threads / 32 * 32;
     uint32_t first = thread * share;
     if (c->what == MATVEC) {
+        memory += b->window * (WINDOW_BYTES / row_bytes) * row_bytes;
         b->k->matvec[c->dtype](b->out + first, memory + first * row_bytes, row_bytes, share, COLS,
                                &b->act);
         return;
@@ -194,10 +201,10 @@ static double amount(const struct bench *b, const struct bench_case *c)
     uint64_t row_bytes;
     switch (c->what) {
     case READ:
-        return (double)(b->bytes / c->threads / 64 * 64 * c->threads);
+        return (double)WINDOW_BYTES;
     case MATVEC:
         row_bytes = osl_dtype_row_bytes(c->dtype, COLS);
-        return (double)(b->bytes / row_bytes / c->threads / 32 * 32 * c->threads * row_bytes);
+        return (double)(WINDOW_BYTES / row_bytes / c->threads / 32 * 32 * c->threads * row_bytes);
     case MATMUL:
         return 2.0 * COLS * (MATMUL_ROWS / c->threads / 32 * 32 * c->threads) * c->tokens;
     case DECODE:
@@ -217,15 +224,19 @@ static void run_case(struct bench *b, struct bench_case *c)
     if (layout != filled[c->huge]) { /* a cache of halves serves both kv types well enough */
         fill_rows(b->memory[c->huge], b->bytes, layout == 100 ? OSL_DTYPE_F16 : c->dtype);
         filled[c->huge] = layout;
+        b->window = 0; /* the end of the region is what the caches hold now */
     }
     uint64_t start = osl_clock_ns();
-    uint32_t repeats = 0;
+    uint64_t before;
+    uint64_t after = start;
     do {
+        b->window = (b->window + 1) % (b->bytes / WINDOW_BYTES);
+        before = after;
         osl_team_run(b->team[c->threads], work, b);
-        repeats++;
-    } while (osl_clock_ns() - start < 20000000); /* 20 ms at least */
-    double rate = amount(b, c) * repeats / ((double)(osl_clock_ns() - start) * 1e-9);
-    c->best = rate > c->best ? rate : c->best;
+        after = osl_clock_ns();
+        double rate = amount(b, c) / ((double)(after - before) * 1e-9);
+        c->best = rate > c->best ? rate : c->best;
+    } while (after - start < SLICE_NS);
 }
 
 static uint32_t list_cases(struct bench_case *cases)
@@ -294,15 +305,15 @@ static void prepare(struct bench *b)
         memset(b->memory[huge], 0, b->bytes);
     }
     float *x = must(malloc((size_t)TOKENS * COLS * sizeof *x));
-    int8_t *q = must(malloc((size_t)TOKENS * COLS));
+    int8_t *q = must(malloc((size_t)TOKENS * OSL_ACT_ROW_BYTES(COLS)));
     float *scale = must(malloc((size_t)TOKENS * (COLS / 32) * sizeof *scale));
     int32_t *sum = must(malloc((size_t)TOKENS * (COLS / 32) * sizeof *sum));
     for (size_t i = 0; i < (size_t)TOKENS * COLS; i++) {
         x[i] = random_float();
     }
     b->k->quantize(q, scale, sum, x, TOKENS * COLS);
-    b->act = (struct osl_act){x, q, scale, sum, COLS, COLS, COLS / 32};
-    size_t outputs = b->bytes / osl_dtype_row_bytes(OSL_DTYPE_MXFP4, COLS) + 1;
+    b->act = (struct osl_act){x, q, scale, sum, COLS, OSL_ACT_ROW_BYTES(COLS), COLS / 32};
+    size_t outputs = WINDOW_BYTES / osl_dtype_row_bytes(OSL_DTYPE_MXFP4, COLS) + 1;
     outputs = outputs > (size_t)TOKENS * MATMUL_ROWS ? outputs : (size_t)TOKENS * MATMUL_ROWS;
     b->out = must(malloc(outputs * sizeof *b->out));
     size_t heads = (size_t)QUERIES * HEADS * GROUP * HEAD_DIM;
