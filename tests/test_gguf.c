@@ -154,6 +154,7 @@ static void gguf_refuses_wrong_keys(void **state)
     }
     edit_refused(edit_patch(&tiny, name + 9, "\n", 1), OSL_FORMAT, "key 3|g\\x0aneral.name|ASCII");
     edit_refused(edit_patch(&tiny, name + 9, "\xc3", 1), OSL_FORMAT, "g\\xc3neral.name");
+    edit_refused(edit_patch(&tiny, name + 9, "\x7f", 1), OSL_FORMAT, "g\\x7fneral.name");
     edit_refused(edit_patch(&tiny, name + 9, " ", 1), OSL_FORMAT, "'g neral.name'");
     static const uint32_t types[] = {13, 255, 0x80000008, UINT32_MAX};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
@@ -271,6 +272,10 @@ static void gguf_refuses_wrong_tensor_fields(void **state)
     edit_refused(edit_patch_u64(&tiny, rank + 12, UINT64_C(1) << 56), OSL_FORMAT, words);
     edit_refused(edit_patch_u64(&tiny, rank + 24, UINT64_C(1) << 40), OSL_FORMAT, words);
     edit_refused(edit_patch_u64(&tiny, rank + 24, UINT64_MAX - 31), OSL_FORMAT, words);
+    /* 2^62 floats are 2^64 bytes, which is 0 */
+    uint64_t norm = edit_tensor_start(&tiny, "output_norm.weight") + 8 + 18 + 4;
+    edit_refused(edit_patch_u64(&tiny, norm, UINT64_C(1) << 62), OSL_FORMAT,
+                 "tensor 'output_norm.weight'|file ends");
     snprintf(words, sizeof words, "%s|its offset|multiple of 32", tensor);
     edit_refused(edit_patch_u64(&tiny, rank + 24, 33), OSL_FORMAT, words);
     snprintf(words, sizeof words, "%s|overlaps|tensor 'token_embd.weight'", tensor);

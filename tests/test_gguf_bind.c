@@ -298,6 +298,33 @@ static void bind_refuses_numbers_out_of_range(void **state)
             "freq_base_swa|10000|150000");
 }
 
+static void bind_bounds_the_vocabulary(void **state)
+{
+    const uint64_t count = OSL_VOCAB_MAX + 1;
+    const uint64_t bytes = 12 + 8 * count;
+    uint8_t *array = calloc(1, bytes);
+    assert_non_null(array);
+    array[0] = OSL_GGUF_STRING;
+    refused(edit_with_key(&tiny, "tokenizer.ggml.tokens", OSL_GGUF_ARRAY, array, 12),
+            OSL_UNSUPPORTED, "tokenizer.ggml.tokens|has 0 tokens|1 to 262144");
+    memcpy(array + 4, &count, sizeof count);
+    refused(edit_with_key(&tiny, "tokenizer.ggml.tokens", OSL_GGUF_ARRAY, array, bytes),
+            OSL_UNSUPPORTED, "tokenizer.ggml.tokens|has 262145 tokens|1 to 262144");
+    free(array);
+}
+
+static void bind_bounds_the_width_of_all_heads(void **state)
+{
+    struct edit one = edit_with_u32(&tiny, "gpt-oss.attention.head_count", 256);
+    struct edit two = edit_with_u32(&one, "gpt-oss.attention.head_count_kv", 8);
+    struct edit three = edit_with_u32(&two, "gpt-oss.attention.key_length", 96);
+    struct edit four = edit_with_u32(&three, "gpt-oss.attention.value_length", 96);
+    refused(four, OSL_UNSUPPORTED, "head_count|is 256|key_length to be at most 16384");
+    edit_free(&three);
+    edit_free(&two);
+    edit_free(&one);
+}
+
 static void bind_refuses_bad_floats(void **state)
 {
     static const char *const keys[] = {
@@ -450,6 +477,8 @@ int main(void)
         cmocka_unit_test(bind_names_missing_keys_and_wrong_types),
         cmocka_unit_test(bind_refuses_other_models_and_parts),
         cmocka_unit_test(bind_refuses_numbers_out_of_range),
+        cmocka_unit_test(bind_bounds_the_vocabulary),
+        cmocka_unit_test(bind_bounds_the_width_of_all_heads),
         cmocka_unit_test(bind_refuses_bad_floats),
         cmocka_unit_test(bind_reads_rope_scaling),
         cmocka_unit_test(bind_names_every_wrong_tensor),
