@@ -67,7 +67,8 @@ enum osl_status osl_executor_run(struct osl_executor *executor, const struct osl
 /* [logits_row_count][vocab] of the last step. */
 const float *osl_executor_logits(const struct osl_executor *executor);
 
-/* Bytes of weights read by the last step (each distinct row once), for bench's bandwidth. */
+/* Bytes of weight matrices read by the last step, for bench's bandwidth: every matrix and every
+ * expert that was chosen once, an embedding row per token; norms and biases are not counted. */
 uint64_t osl_executor_weight_bytes(const struct osl_executor *executor);
 
 /* Read bandwidth of this machine in bytes/s with this team: streams over [data, data+bytes), a
