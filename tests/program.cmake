@@ -8,6 +8,11 @@ add_executable(peak peak.c)
 target_link_libraries(peak PRIVATE osl_flags)
 set_target_properties(peak PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 
+# Broken files. Half a minute of it under ASan is what .ci/run does.
+add_test(NAME malformed COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/malformed.sh
+  $<TARGET_FILE:ossicle> $<TARGET_FILE:peak> ${osl_tiny})
+set_tests_properties(malformed PROPERTIES FIXTURES_REQUIRED models LABELS unit TIMEOUT 300)
+
 # What is installed can be used. A sanitizer's library would want its flags in the user's build.
 if(NOT OSSICLE_SANITIZE)
   add_test(NAME install COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/install/check.sh
@@ -23,4 +28,19 @@ if(NOT OSSICLE_SANITIZE)
   add_test(NAME test_no_alloc COMMAND test_no_alloc ${osl_tiny}
     WORKING_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   set_tests_properties(test_no_alloc PROPERTIES FIXTURES_REQUIRED models)
+  add_test(NAME strace_answer COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/strace_answer.sh
+    $<TARGET_FILE:ossicle> ${osl_tiny})
+  set_tests_properties(strace_answer PROPERTIES FIXTURES_REQUIRED models SKIP_RETURN_CODE 77)
+endif()
+
+# Log-probabilities: against the float32 reference, and beside llama.cpp where it can be had.
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT OSSICLE_SANITIZE)
+  set(osl_parity $<TARGET_FILE:ossicle> $<TARGET_FILE:make_gguf> $<TARGET_FILE:reference_score>
+    ${CMAKE_BINARY_DIR}/tests/parity)
+  add_test(NAME parity_reference COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/parity/score.sh
+    ${osl_parity}/reference)
+  add_test(NAME parity_llama COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/parity/llama.sh
+    ${osl_parity}/llama)
+  set_tests_properties(parity_reference parity_llama PROPERTIES TIMEOUT 1200
+    SKIP_RETURN_CODE 77)
 endif()

@@ -44,15 +44,24 @@ done
 count=$(jq length "$ids")
 index=0
 while [ "$index" -lt "$count" ]; do
-    jq -c --argjson i "$index" --argjson top "$top" '{prompt: .[$i], n_predict: 1, n_probs: $top,
-        temperature: 0, cache_prompt: false}' "$ids" >"$folder/request"
-    ask http://localhost/completion -d "@$folder/request" >"$folder/answer"
-    jq -c '{top: [.completion_probabilities[0] | (.top_logprobs // .top_probs)[] |
-        [.id, .logprob]]}' "$folder/answer" >>"$folder/prompts" || {
-        head -c 2000 "$folder/answer" >&2
-        echo "llama-server gave no log-probabilities" >&2
-        exit 1
-    }
+    # The probabilities are those before sampling, whichever token is drawn; but none are given if
+    # the token drawn is half a character. Then another is drawn.
+    draw=0
+    while :; do
+        jq -c --argjson i "$index" --argjson top "$top" --argjson draw "$draw" '{prompt: .[$i],
+            n_predict: 1, n_probs: $top, temperature: ($draw / 2), seed: $draw,
+            cache_prompt: false}' "$ids" >"$folder/request"
+        ask http://localhost/completion -d "@$folder/request" >"$folder/answer"
+        jq -c '{top: [.completion_probabilities[0] | (.top_logprobs // .top_probs)[] |
+            [.id, .logprob]]}' "$folder/answer" >"$folder/prompt" 2>/dev/null && break
+        draw=$((draw + 1))
+        if [ "$draw" -gt 20 ]; then
+            head -c 2000 "$folder/answer" >&2
+            echo "llama-server gives no log-probabilities" >&2
+            exit 1
+        fi
+    done
+    cat "$folder/prompt" >>"$folder/prompts"
     index=$((index + 1))
 done
 jq -s '{prompts: .}' "$folder/prompts"
