@@ -190,7 +190,7 @@ static void step_prefill(ossicle *engine, struct ossicle_event *event)
 static int32_t pick(ossicle *engine)
 {
     struct osl_answer *answer = &engine->answer;
-    uint32_t token_count = osl_tokenizer_count(engine->tokenizer);
+    uint32_t token_count = osl_tokenizer_text_count(engine->tokenizer);
     const uint32_t *allowed = NULL;
     if (!answer->raw) {
         osl_constrain_allowed(&answer->constrain, engine->allowed, token_count);
