@@ -3,7 +3,7 @@
 
 #include "harmony_request.h"
 
-#define CALLS_BACK_MAX 4096 /* an answer's call is looked for this far back */
+#define CALLS_BACK_MAX 1024 /* an answer's call is looked for this far back */
 
 enum osl_status osl_request_bad(const struct osl_request *request, const cJSON *node,
                                 const char *problem)
