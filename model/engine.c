@@ -213,6 +213,9 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
         (status = load_resident(engine, region(memory, plan, OSL_REGION_WEIGHTS))) != OSL_OK) {
         return status;
     }
+    if (!plan->resident) { /* where the kernel can, the page cache is read in huge pages */
+        osl_map_advise(engine->gguf.map.data, engine->gguf.map.bytes, OSL_MAP_HUGE);
+    }
     engine->sampler =
         osl_sampler_init(region(memory, plan, OSL_REGION_SAMPLER), plan->bytes[OSL_REGION_SAMPLER],
                          engine->hparams.shape.vocab);

@@ -85,15 +85,15 @@ OSL_MUST_USE enum osl_status osl_gguf_parse(struct osl_gguf *gguf, const char *n
 
 /* ---- Words for errors and listings ------------------------------------------------------- */
 
-struct osl_text {
+struct osl_label {
     char text[160];
 };
 /* The file's path, its end if it is long; a slice with everything unprintable as \xNN, cut with
  * "..."; dims as "[2880, 4096]"; any GGUF tensor type's name, "type 99" for one without. */
-struct osl_text osl_gguf_label(const struct osl_gguf *gguf);
-struct osl_text osl_gguf_quote(struct osl_slice slice);
-struct osl_text osl_gguf_dims(const uint64_t *dims, uint32_t rank);
-struct osl_text osl_gguf_dtype_text(uint32_t dtype);
+struct osl_label osl_gguf_label(const struct osl_gguf *gguf);
+struct osl_label osl_gguf_quote(struct osl_slice slice);
+struct osl_label osl_gguf_dims(const uint64_t *dims, uint32_t rank);
+struct osl_label osl_gguf_dtype_text(uint32_t dtype);
 /* "u32", "string" and so on. */
 const char *osl_gguf_type_name(enum osl_gguf_type type);
 /* Bytes of one value; 0 for strings and arrays. */

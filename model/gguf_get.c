@@ -46,9 +46,9 @@ uint32_t osl_gguf_type_bytes(enum osl_gguf_type type)
     return (unsigned)type < OSL_GGUF_TYPE_COUNT ? type_table[type].bytes : 0;
 }
 
-struct osl_text osl_gguf_dtype_text(uint32_t dtype)
+struct osl_label osl_gguf_dtype_text(uint32_t dtype)
 {
-    struct osl_text out;
+    struct osl_label out;
     if (dtype < sizeof dtype_names / sizeof dtype_names[0] && dtype_names[dtype] != NULL) {
         snprintf(out.text, sizeof out.text, "%s", dtype_names[dtype]);
     } else {
@@ -57,13 +57,13 @@ struct osl_text osl_gguf_dtype_text(uint32_t dtype)
     return out;
 }
 
-struct osl_text osl_gguf_label(const struct osl_gguf *gguf)
+struct osl_label osl_gguf_label(const struct osl_gguf *gguf)
 {
-    struct osl_text out;
+    struct osl_label out;
     const char *path = gguf->file.path;
     size_t bytes = strlen(path);
     if (bytes <= LABEL_BYTES_MAX) {
-        snprintf(out.text, sizeof out.text, "%s", path);
+        memcpy(out.text, path, bytes + 1);
         return out;
     }
     path += bytes - LABEL_BYTES_MAX;
@@ -74,9 +74,9 @@ struct osl_text osl_gguf_label(const struct osl_gguf *gguf)
     return out;
 }
 
-struct osl_text osl_gguf_quote(struct osl_slice slice)
+struct osl_label osl_gguf_quote(struct osl_slice slice)
 {
-    struct osl_text out;
+    struct osl_label out;
     size_t used = 0;
     for (uint64_t i = 0; i < slice.bytes; i++) {
         unsigned char c = (unsigned char)slice.data[i];
@@ -94,9 +94,9 @@ struct osl_text osl_gguf_quote(struct osl_slice slice)
     return out;
 }
 
-struct osl_text osl_gguf_dims(const uint64_t *dims, uint32_t rank)
+struct osl_label osl_gguf_dims(const uint64_t *dims, uint32_t rank)
 {
-    struct osl_text out;
+    struct osl_label out;
     size_t used = 1;
     out.text[0] = '[';
     OSL_ASSERT(rank <= OSL_GGUF_RANK_MAX);

@@ -234,8 +234,8 @@ static void put_key(struct writer *w, const struct osl_gguf_key *key)
 
 static void put_tensor(struct writer *w, const struct osl_gguf_tensor *tensor)
 {
-    struct osl_text dims = osl_gguf_dims(tensor->dims, tensor->rank);
-    struct osl_text dtype = osl_gguf_dtype_text(tensor->dtype);
+    struct osl_label dims = osl_gguf_dims(tensor->dims, tensor->rank);
+    struct osl_label dtype = osl_gguf_dtype_text(tensor->dtype);
     if (w->json) {
         put(w, "{\"name\": ");
         put_string(w, tensor->name, true, UINT32_MAX);

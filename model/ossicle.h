@@ -280,7 +280,8 @@ void ossicle_cancel(ossicle *engine);
 /* ---- Going back and keeping -------------------------------------------------------------- */
 
 /* Remembers this message boundary; the same conversation continued from it gives the same bits.
- * When all marks are taken the oldest is forgotten. */
+ * When all marks are taken the oldest is forgotten, and with a turn's reasoning, which is dropped
+ * when the turn ends, the marks set within it (between a tool call and the answer). */
 OSSICLE_MUST_USE enum ossicle_status ossicle_mark(ossicle *engine, uint32_t *mark_out);
 
 /* Goes back to a mark; later marks are forgotten. STATE if it was forgotten. */

@@ -417,7 +417,7 @@ static void gguf_words_are_printable_and_short(void **state)
     char name[300];
     memset(name, '\x01', sizeof name);
     slice = (struct osl_slice){name, sizeof name};
-    struct osl_text quoted = osl_gguf_quote(slice);
+    struct osl_label quoted = osl_gguf_quote(slice);
     assert_in_range(strlen(quoted.text), 72, 80);
     assert_string_equal(quoted.text + strlen(quoted.text) - 3, "...");
     memset(gguf.file.path, 'x', 300);
