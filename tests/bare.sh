@@ -62,6 +62,8 @@ in_bare() { # in_bare FOLDER COMMAND...: all mounts go with the namespace. OFFLI
     shift
     # shellcheck disable=SC2016  # for the inner shell
     unshare --mount ${OFFLINE:+"$OFFLINE"} --propagation private /bin/sh -euc '
+        mount --bind "$1" "$1"
+        cd "$1"
         mount -t proc proc "$1/proc"
         mount --rbind /dev "$1/dev"
         mount --rbind /sys "$1/sys"

@@ -20,7 +20,7 @@ packages_of() {
     build) echo gcc libc6-dev cmake ninja-build pkgconf libcjson-dev libutf8proc-dev \
         libmbedtls-dev libedit-dev ;;
     tests)
-        echo libcmocka-dev jq strace ca-certificates node=nodejs npm=npm
+        echo libcmocka-dev jq strace tmux=tmux ca-certificates node=nodejs npm=npm
         # On arm64 the ordinary build is the aarch64 build.
         if [ "$(dpkg --print-architecture)" = amd64 ]; then
             echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static

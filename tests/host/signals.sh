@@ -30,7 +30,7 @@ got=$?
 json '.finish_reason == "cancelled"'
 # On a terminal: Ctrl-C typed, reasoning dimmed, colour put back.
 { sleep 1.5; printf '\003'; sleep 0.5; } |
-    script -qec "$ossicle $long hello" typed >/dev/null
+    script -qec "'$ossicle' $long hello" typed >/dev/null
 got=$?
 [ $got = 130 ] || fail "Ctrl-C typed on a terminal gave $got"
 

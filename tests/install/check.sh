@@ -39,7 +39,7 @@ if command -v c++ >/dev/null 2>&1; then
     "$folder/header"
 fi
 
-cmake -S "$here" -B "$folder/consumer" -DCMAKE_PREFIX_PATH="$prefix" \
+cmake -G Ninja -S "$here" -B "$folder/consumer" -DCMAKE_PREFIX_PATH="$prefix" \
     -DANSWER_SOURCE="$source" >"$folder/cmake.log" 2>&1 || { cat "$folder/cmake.log"; exit 1; }
 cmake --build "$folder/consumer" >"$folder/cmake.log" 2>&1 || { cat "$folder/cmake.log"; exit 1; }
 

@@ -17,6 +17,8 @@ skip() {
 
 [ "$(id -u)" -eq 0 ] || skip "llama.cpp runs in a chroot, which needs root"
 [ "$(uname -m)" = x86_64 ] || skip "llama.cpp's package is looked for on x86-64 only"
+unshare --mount --propagation private true 2>/dev/null ||
+    skip "no mount namespace can be made here, and llama.cpp runs in one"
 sid=${OSSICLE_SID:-${OSSICLE_CACHE:-$HOME/.cache/ossicle}/sid}
 
 if [ ! -x "$sid/usr/bin/llama-server" ]; then
