@@ -53,7 +53,7 @@ shows() {
 }
 
 screen -f /dev/null new-session -d -s chat -x 100 -y 50 \
-    "$ossicle chat -m model.gguf --context 100000 --budget 4G --seed 1 $(endless)
+    "'$ossicle' chat -m model.gguf --context 100000 --budget 4G --seed 1 $(endless)
     echo left \$?; sleep 60"
 shows "/help lists the commands"
 screen send-keys -t chat '/help' Enter
