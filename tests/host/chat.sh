@@ -52,7 +52,8 @@ shows() {
     grep -v '^$' seen | tail -20
 }
 
-screen -f /dev/null new-session -d -s chat -x 100 -y 50 \
+# By bash: other shells end with the first Ctrl-C that the program has handled itself.
+SHELL=$(command -v bash) screen -f /dev/null new-session -d -s chat -x 100 -y 50 \
     "'$ossicle' chat -m model.gguf --context 100000 --budget 4G --seed 1 $(endless)
     echo left \$?; sleep 60"
 shows "/help lists the commands"
