@@ -9,7 +9,7 @@
  * and the weight's scale in f32 and added, block after block, to vectors of partial sums; see
  * add_sums for their order.
  *
- * Once a call the activations are laid out as the rows want them, which some 20 rows pay for:
+ * Once a call the activations are laid out as the rows want them, which a few rows pay for:
  * four (MXFP4) or two blocks (Q8_0) side by side, the high plane, the low plane, the starting value
  * and the scales, each a full vector. */
 #include "platform/platform.h"
@@ -39,6 +39,12 @@ OSL_INLINE void prefetch(const uint8_t *at, const int count)
     for (int i = 0; i < count; i++) {
         _mm_prefetch((const char *)at + PREFETCH_BYTES + (size_t)i * CACHE_LINE, _MM_HINT_T0);
     }
+}
+
+/* The first `count` lanes. */
+OSL_INLINE __mmask16 lanes(uint32_t count)
+{
+    return (__mmask16)((1u << count) - 1u);
 }
 
 /* The integer sum of both planes. */
@@ -77,25 +83,29 @@ static __m512i mxfp4_start(const struct mxfp4_quad *x)
 
 static void mxfp4_prepare(struct mxfp4_quad *quads, uint32_t blocks, const struct osl_act *x)
 {
+    const __m512i spread = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
     for (uint32_t first = 0; first < blocks; first += QUAD_BLOCKS) {
         struct mxfp4_quad *quad = &quads[first / QUAD_BLOCKS];
-        int8_t planes[4][QUAD_BLOCKS][16] = {{{0}}};
-        float scale[QUAD_BLOCKS][4] = {{0}};
-        for (uint32_t k = 0; k < QUAD_BLOCKS && first + k < blocks; k++) {
-            const int8_t *q = x->q + (size_t)(first + k) * OSL_ACT_BLOCK_BYTES;
-            for (uint32_t part = 0; part < 4; part++) {
-                memcpy(planes[part][k], q + (size_t)part * 16, 16);
-            }
-            for (uint32_t i = 0; i < 4; i++) {
-                scale[k][i] = x->scale[first + k] * 0.5f;
-            }
+        const int8_t *q = x->q + (size_t)first * OSL_ACT_BLOCK_BYTES;
+        uint32_t count = blocks - first < QUAD_BLOCKS ? blocks - first : QUAD_BLOCKS;
+        __m512i block[QUAD_BLOCKS]; /* four lanes: high plane, low plane, two halves each */
+        OSL_UNROLL
+        for (uint32_t k = 0; k < QUAD_BLOCKS; k++) {
+            __mmask8 there = k < count ? 0xff : 0;
+            block[k] = _mm512_maskz_loadu_epi64(there, q + (size_t)k * OSL_ACT_BLOCK_BYTES);
         }
-        quad->high[0] = _mm512_loadu_si512(planes[0]);
-        quad->high[1] = _mm512_loadu_si512(planes[1]);
-        quad->low[0] = _mm512_loadu_si512(planes[2]);
-        quad->low[1] = _mm512_loadu_si512(planes[3]);
+        __m512i high01 = _mm512_shuffle_i64x2(block[0], block[1], 0x44);
+        __m512i high23 = _mm512_shuffle_i64x2(block[2], block[3], 0x44);
+        __m512i low01 = _mm512_shuffle_i64x2(block[0], block[1], 0xee);
+        __m512i low23 = _mm512_shuffle_i64x2(block[2], block[3], 0xee);
+        quad->high[0] = _mm512_shuffle_i64x2(high01, high23, 0x88);
+        quad->high[1] = _mm512_shuffle_i64x2(high01, high23, 0xdd);
+        quad->low[0] = _mm512_shuffle_i64x2(low01, low23, 0x88);
+        quad->low[1] = _mm512_shuffle_i64x2(low01, low23, 0xdd);
         quad->start = mxfp4_start(quad);
-        quad->scale = _mm512_loadu_ps(scale);
+        __m512 scale = _mm512_maskz_loadu_ps(lanes(count), x->scale + first);
+        scale = _mm512_mul_ps(scale, _mm512_set1_ps(0.5f));
+        quad->scale = _mm512_permutexvar_ps(spread, scale);
     }
 }
 
@@ -210,22 +220,18 @@ static __m512i q8_start(const struct q8_pair *x)
 
 static void q8_prepare(struct q8_pair *pairs, uint32_t blocks, const struct osl_act *x)
 {
+    const __m512i spread = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
     for (uint32_t first = 0; first < blocks; first += 2) {
         struct q8_pair *pair = &pairs[first / 2];
-        int8_t high[2][OSL_BLOCK_COLS] = {{0}}, low[2][OSL_BLOCK_COLS] = {{0}};
-        float scale[2][8] = {{0}};
-        for (uint32_t k = 0; k < 2 && first + k < blocks; k++) {
-            const int8_t *q = x->q + (size_t)(first + k) * OSL_ACT_BLOCK_BYTES;
-            memcpy(high[k], q, OSL_BLOCK_COLS);
-            memcpy(low[k], q + OSL_BLOCK_COLS, OSL_BLOCK_COLS);
-            for (uint32_t i = 0; i < 8; i++) {
-                scale[k][i] = x->scale[first + k];
-            }
-        }
-        pair->high = _mm512_loadu_si512(high);
-        pair->low = _mm512_loadu_si512(low);
+        const int8_t *q = x->q + (size_t)first * OSL_ACT_BLOCK_BYTES;
+        uint32_t count = blocks - first < 2 ? 1 : 2;
+        __m512i one = _mm512_loadu_si512(q);
+        __m512i two = _mm512_maskz_loadu_epi64(count == 2 ? 0xff : 0, q + OSL_ACT_BLOCK_BYTES);
+        pair->high = _mm512_shuffle_i64x2(one, two, 0x44);
+        pair->low = _mm512_shuffle_i64x2(one, two, 0xee);
         pair->start = q8_start(pair);
-        pair->scale = _mm512_loadu_ps(scale);
+        __m512 scale = _mm512_maskz_loadu_ps(lanes(count), x->scale + first);
+        pair->scale = _mm512_permutexvar_ps(spread, scale);
     }
 }
 
