@@ -4,22 +4,6 @@
 
 #include <string.h>
 
-static enum osl_special special_of(const struct osl_special_ids *ids, int32_t token)
-{
-    const int32_t all[OSL_SPECIAL_COUNT] = {
-        [OSL_SPECIAL_START] = ids->start,         [OSL_SPECIAL_END] = ids->end,
-        [OSL_SPECIAL_MESSAGE] = ids->message,     [OSL_SPECIAL_CHANNEL] = ids->channel,
-        [OSL_SPECIAL_CONSTRAIN] = ids->constrain, [OSL_SPECIAL_CALL] = ids->call,
-        [OSL_SPECIAL_RETURN] = ids->ret,          [OSL_SPECIAL_ENDOFTEXT] = ids->endoftext,
-    };
-    for (int s = 0; s < OSL_SPECIAL_COUNT; s++) {
-        if (all[s] == token) {
-            return (enum osl_special)s;
-        }
-    }
-    return OSL_SPECIAL_COUNT;
-}
-
 /* There is room: step_token keeps two places free. */
 static void append(ossicle *engine, int32_t token)
 {
@@ -104,7 +88,7 @@ static void close_cut_message(ossicle *engine)
 {
     struct osl_answer *answer = &engine->answer;
     if (answer->parser.state == OSL_PARSE_CONTENT && !answer->in_call) {
-        append(engine, osl_tokenizer_special(engine->tokenizer)->end);
+        append(engine, osl_special_id(engine->tokenizer, OSL_SPECIAL_END));
         record_span(engine);
         return;
     }
@@ -213,14 +197,13 @@ void osl_answer_take(ossicle *engine, int32_t token, struct ossicle_event *event
         take_raw(engine, token, event);
         return;
     }
-    const struct osl_special_ids *ids = osl_tokenizer_special(engine->tokenizer);
-    enum osl_special special = special_of(ids, token);
+    enum osl_special special = osl_special_of(engine->tokenizer, token);
     struct osl_slice text = osl_tokenizer_bytes(engine->tokenizer, token);
     osl_constrain_follow(&answer->constrain, token);
     uint32_t bits = osl_parser_feed(parser, special, text.data, text.bytes);
     /* history holds <|end|> where the model wrote its last word: harmony.md section 3.2 */
     bool last_word = special == OSL_SPECIAL_RETURN || special == OSL_SPECIAL_ENDOFTEXT;
-    append(engine, last_word ? ids->end : token);
+    append(engine, last_word ? osl_special_id(engine->tokenizer, OSL_SPECIAL_END) : token);
     if (bits & OSL_PARSE_BEGIN) {
         answer->in_call = parser->is_call;
         memcpy(answer->tool, parser->recipient, sizeof answer->tool);

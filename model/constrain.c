@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "special.h"
 #include "tokenizer_tables.h"
 
 /* A special token inside a header pattern is one byte; names hold none of these. */
@@ -45,18 +46,6 @@ void osl_constrain_begin(struct osl_constrain *constrain, const struct osl_token
     constrain->header_bytes = sizeof opening - 1;
 }
 
-static int32_t special_id(const struct osl_constrain *constrain, enum osl_special special)
-{
-    const struct osl_special_ids *ids = osl_tokenizer_special(constrain->tokenizer);
-    const int32_t all[OSL_SPECIAL_COUNT] = {
-        [OSL_SPECIAL_START] = ids->start,         [OSL_SPECIAL_END] = ids->end,
-        [OSL_SPECIAL_MESSAGE] = ids->message,     [OSL_SPECIAL_CHANNEL] = ids->channel,
-        [OSL_SPECIAL_CONSTRAIN] = ids->constrain, [OSL_SPECIAL_CALL] = ids->call,
-        [OSL_SPECIAL_RETURN] = ids->ret,          [OSL_SPECIAL_ENDOFTEXT] = ids->endoftext,
-    };
-    return all[special];
-}
-
 static void allow(uint32_t *allowed, uint32_t token_count, int32_t id)
 {
     if (id >= 0 && (uint32_t)id < token_count) {
@@ -74,7 +63,8 @@ static void allow_towards(const struct osl_constrain *constrain, const char *pat
     }
     const char *rest = pattern + written;
     if (*rest > 0 && *rest <= OSL_SPECIAL_COUNT) {
-        allow(allowed, token_count, special_id(constrain, (enum osl_special)(*rest - 1)));
+        allow(allowed, token_count,
+              osl_special_id(constrain->tokenizer, (enum osl_special)(*rest - 1)));
         return;
     }
     for (uint64_t bytes = 1; (uint8_t)rest[bytes - 1] > OSL_SPECIAL_COUNT; bytes++) {
@@ -115,12 +105,12 @@ static void allow_content(const struct osl_constrain *constrain, uint32_t *allow
         }
     }
     if (constrain->call) {
-        allow(allowed, token_count, special_id(constrain, OSL_SPECIAL_CALL));
+        allow(allowed, token_count, osl_special_id(constrain->tokenizer, OSL_SPECIAL_CALL));
     } else if (constrain->final) {
-        allow(allowed, token_count, special_id(constrain, OSL_SPECIAL_RETURN));
-        allow(allowed, token_count, special_id(constrain, OSL_SPECIAL_ENDOFTEXT));
+        allow(allowed, token_count, osl_special_id(constrain->tokenizer, OSL_SPECIAL_RETURN));
+        allow(allowed, token_count, osl_special_id(constrain->tokenizer, OSL_SPECIAL_ENDOFTEXT));
     } else {
-        allow(allowed, token_count, special_id(constrain, OSL_SPECIAL_END));
+        allow(allowed, token_count, osl_special_id(constrain->tokenizer, OSL_SPECIAL_END));
     }
 }
 
@@ -138,20 +128,9 @@ void osl_constrain_allowed(struct osl_constrain *constrain, uint32_t *allowed, u
     }
 }
 
-/* The special that an id is, or COUNT. */
-static enum osl_special special_of(const struct osl_constrain *constrain, int32_t token)
-{
-    for (int s = 0; s < OSL_SPECIAL_COUNT; s++) {
-        if (special_id(constrain, (enum osl_special)s) == token) {
-            return (enum osl_special)s;
-        }
-    }
-    return OSL_SPECIAL_COUNT;
-}
-
 void osl_constrain_follow(struct osl_constrain *constrain, int32_t token)
 {
-    enum osl_special special = special_of(constrain, token);
+    enum osl_special special = osl_special_of(constrain->tokenizer, token);
     if (constrain->in_content) {
         if (special != OSL_SPECIAL_COUNT) { /* only terminators are allowed in content */
             constrain->in_content = false;

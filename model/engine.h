@@ -6,6 +6,7 @@
 #include "harmony.h"
 #include "plan.h"
 #include "sampler.h"
+#include "special.h"
 #include "stop.h"
 #include "tokenizer.h"
 #include "tool_names.h"

@@ -4,23 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int32_t special_id(const ossicle *engine, enum osl_special special)
-{
-    const struct osl_special_ids *ids = osl_tokenizer_special(engine->tokenizer);
-    switch (special) {
-    case OSL_SPECIAL_START: return ids->start;
-    case OSL_SPECIAL_END: return ids->end;
-    case OSL_SPECIAL_MESSAGE: return ids->message;
-    case OSL_SPECIAL_CHANNEL: return ids->channel;
-    case OSL_SPECIAL_CONSTRAIN: return ids->constrain;
-    case OSL_SPECIAL_CALL: return ids->call;
-    case OSL_SPECIAL_RETURN: return ids->ret;
-    case OSL_SPECIAL_ENDOFTEXT: return ids->endoftext;
-    case OSL_SPECIAL_COUNT: break;
-    }
-    return -1;
-}
-
 enum osl_status osl_session_append_ids(ossicle *engine, const int32_t *ids, uint64_t count)
 {
     struct osl_session *session = &engine->session;
@@ -90,7 +73,7 @@ static enum osl_status sink_special(void *context, enum osl_special special)
     if (status != OSL_OK) {
         return status;
     }
-    int32_t id = special_id(engine, special);
+    int32_t id = osl_special_id(engine->tokenizer, special);
     if (id < 0) {
         return osl_fail(&engine->error, OSL_UNSUPPORTED,
                         "this model's vocabulary has no %s: it can not hold a conversation",
