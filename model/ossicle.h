@@ -78,7 +78,7 @@ const char *ossicle_version(void);
 enum ossicle_device { OSSICLE_DEVICE_AUTO = 0, OSSICLE_DEVICE_CPU = 1 };
 enum ossicle_kv { OSSICLE_KV_F16 = 0, OSSICLE_KV_Q8 = 1 };
 enum ossicle_weights {
-    OSSICLE_WEIGHTS_AUTO = 0,     /* resident where the budget has room for it, else mapped */
+    OSSICLE_WEIGHTS_AUTO = 0,     /* mapped, for now on every machine */
     OSSICLE_WEIGHTS_MAPPED = 1,   /* used from the page cache: starts at once */
     OSSICLE_WEIGHTS_RESIDENT = 2, /* read once into the memory given, in huge pages */
 };
