@@ -1,0 +1,72 @@
+/* Blocks that C and the shaders share. Included by both: only uint, int, float and fixed arrays,
+ * std430 layout equal to C's. */
+#ifndef OSL_SHADERS_ARGS_H
+#define OSL_SHADERS_ARGS_H
+
+#ifdef VULKAN /* glslang */
+#define OSL_GPU_STRUCT
+#define OSL_GPU_UINT uint
+#define OSL_GPU_INT int
+#define OSL_GPU_FLOAT float
+#else
+#include <stdint.h>
+#define OSL_GPU_STRUCT struct
+#define OSL_GPU_UINT uint32_t
+#define OSL_GPU_INT int32_t
+#define OSL_GPU_FLOAT float
+#endif
+
+#define OSL_GPU_SLOTS 48    /* indirect dispatches whose size depends on the step */
+#define OSL_GPU_COUNTERS 1024
+#define OSL_GPU_BIASES 64
+#define OSL_GPU_RING 64     /* tokens a run ahead may be */
+#define OSL_GPU_CANDIDATES 256
+
+/* VkDispatchIndirectCommand, and what it is made from, so that a shader can renew it. */
+struct osl_gpu_slot {
+    OSL_GPU_UINT x, y, z;
+    OSL_GPU_UINT rule; /* enum osl_vk_rule */
+    OSL_GPU_UINT tile;
+    OSL_GPU_UINT pad0, pad1, pad2;
+};
+
+/* How the next token is picked. */
+struct osl_gpu_pick {
+    OSL_GPU_UINT token_count;  /* ids below it may be picked */
+    OSL_GPU_UINT use_allowed;  /* the bit set is looked at */
+    OSL_GPU_UINT use_seen;     /* penalties are on */
+    OSL_GPU_UINT bias_count;
+    OSL_GPU_FLOAT inverse_temperature; /* 0: greedy */
+    OSL_GPU_FLOAT repetition_penalty;
+    OSL_GPU_FLOAT presence_penalty;
+    OSL_GPU_FLOAT frequency_penalty;
+    OSL_GPU_INT bias_token[OSL_GPU_BIASES];
+    OSL_GPU_FLOAT bias_value[OSL_GPU_BIASES];
+    OSL_GPU_FLOAT uniform_draw[OSL_GPU_RING]; /* in [0, 1), one for each token ahead */
+};
+
+/* The step buffer. Written by the host before a step; a pick turns it into the next decode step. */
+struct osl_gpu_step {
+    OSL_GPU_UINT token_count;
+    OSL_GPU_UINT position_first;
+    OSL_GPU_UINT logits_row_first;
+    OSL_GPU_UINT logits_row_count;
+    OSL_GPU_UINT ring_index; /* where the next picked token goes: result.ring[ring_index] */
+    OSL_GPU_UINT pad0, pad1, pad2;
+    OSL_GPU_STRUCT osl_gpu_slot slot[OSL_GPU_SLOTS];
+    OSL_GPU_STRUCT osl_gpu_pick pick;
+    /* int tokens[prefill_tokens] follows */
+};
+
+/* What picking leaves for the host. */
+struct osl_gpu_pick_result {
+    OSL_GPU_INT ring[OSL_GPU_RING]; /* -1: nothing could be picked */
+    OSL_GPU_UINT candidate_count;   /* may exceed the room: then the host takes all logits */
+    OSL_GPU_FLOAT best;             /* largest logit after bias and penalties */
+    OSL_GPU_FLOAT log_sum;          /* ln sum exp((logit - best) * inverse_temperature) */
+    OSL_GPU_UINT pad0;
+    OSL_GPU_INT candidate_token[OSL_GPU_CANDIDATES * 4];
+    OSL_GPU_FLOAT candidate_logit[OSL_GPU_CANDIDATES * 4];
+};
+
+#endif
