@@ -1,6 +1,8 @@
 /* Boot and halt: the one place where memory is placed, the file mapped and threads started. */
 #include "engine.h"
 
+#include "compute/cpu/backend.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,10 +23,10 @@ static uint64_t allowed_bytes(const struct osl_hparams *hparams)
     return ((uint64_t)hparams->shape.vocab + 31) / 32 * 4;
 }
 
-/* The fixed struct, the executor, the JSON arena and the sampler's bit set. */
+/* The fixed struct, the backend, the JSON arena and the sampler's bit set. */
 uint64_t osl_engine_bytes(void)
 {
-    return sizeof(struct ossicle) + 64 + osl_executor_bytes() + 64 + OSL_ARENA_BYTES +
+    return sizeof(struct ossicle) + 64 + osl_cpu_backend_bytes() + 64 + OSL_ARENA_BYTES +
            OSL_VOCAB_MAX / 8 + 64;
 }
 
@@ -148,7 +150,6 @@ static void place_session(ossicle *engine, uint8_t *memory)
     at += plan->text_bytes;
     engine->answer.text = (char *)at;
     engine->answer.text_capacity = plan->text_bytes;
-    engine->ring_marks = region(memory, plan, OSL_REGION_MARKS);
 }
 
 uint64_t osl_session_bytes(const struct osl_plan *plan)
@@ -156,8 +157,8 @@ uint64_t osl_session_bytes(const struct osl_plan *plan)
     return round_up((uint64_t)plan->context_tokens * sizeof(int32_t), 64) + 2 * plan->text_bytes;
 }
 
-static enum osl_status start_executor(ossicle *engine, uint8_t *memory, void *executor_memory,
-                                      bool poison)
+static enum osl_status start_backend(ossicle *engine, uint8_t *memory, void *backend_memory,
+                                     bool poison)
 {
     const struct osl_plan *plan = &engine->plan;
     enum osl_status status =
@@ -166,42 +167,49 @@ static enum osl_status start_executor(ossicle *engine, uint8_t *memory, void *ex
     if (status != OSL_OK) {
         return status;
     }
-    struct osl_executor_config config = {
-        .schedule = &engine->schedule,
-        .kernels = plan->kernels,
-        .team = engine->team,
-        .limits = plan->limits,
-        .abort = &engine->cancel,
-        .poison = poison,
+    OSL_ASSERT(osl_cpu_mark_bytes(&engine->schedule) == plan->ring_mark_bytes);
+    struct osl_cpu_backend_config config = {
+        .executor =
+            {
+                .schedule = &engine->schedule,
+                .kernels = plan->kernels,
+                .team = engine->team,
+                .limits = plan->limits,
+                .abort = &engine->cancel,
+                .poison = poison,
+            },
+        .marks = region(memory, plan, OSL_REGION_MARKS),
+        .mark_count = plan->marks + 1, /* and the turn's */
     };
+    void **buffer = config.executor.buffer;
     for (uint32_t b = 0; b < OSL_BUFFER_COUNT; b++) {
-        config.buffer[b] = region(memory, plan, OSL_REGION_ACTIVATIONS) + plan->buffer_offset[b];
+        buffer[b] = region(memory, plan, OSL_REGION_ACTIVATIONS) + plan->buffer_offset[b];
     }
-    config.buffer[OSL_BUFFER_LOGITS] = region(memory, plan, OSL_REGION_LOGITS);
-    config.buffer[OSL_BUFFER_SCRATCH] = region(memory, plan, OSL_REGION_SCRATCH);
-    return osl_executor_init(executor_memory, osl_executor_bytes(), &config, &engine->executor,
-                             &engine->error);
+    buffer[OSL_BUFFER_LOGITS] = region(memory, plan, OSL_REGION_LOGITS);
+    buffer[OSL_BUFFER_SCRATCH] = region(memory, plan, OSL_REGION_SCRATCH);
+    return osl_cpu_backend_init(backend_memory, osl_cpu_backend_bytes(), &config, &engine->backend,
+                                &engine->error);
 }
 
 /* The parts of the engine region behind the struct. */
 static void *place_engine_parts(ossicle *engine)
 {
     uint8_t *at = (uint8_t *)engine + round_up(sizeof *engine, 64);
-    void *executor_memory = at;
-    at += round_up(osl_executor_bytes(), 64);
+    void *backend_memory = at;
+    at += round_up(osl_cpu_backend_bytes(), 64);
     engine->arena = at;
     at += OSL_ARENA_BYTES;
     engine->allowed = (uint32_t *)(void *)at;
     at += allowed_bytes(&engine->hparams);
     OSL_ASSERT(at <= (uint8_t *)engine + engine->plan.bytes[OSL_REGION_ENGINE]);
-    return executor_memory;
+    return backend_memory;
 }
 
 static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *config,
                                   uint8_t *memory)
 {
     const struct osl_plan *plan = &engine->plan;
-    void *executor_memory = place_engine_parts(engine);
+    void *backend_memory = place_engine_parts(engine);
     enum osl_status status;
     status = osl_tokenizer_build(
         &engine->gguf, plan->text_bytes, region(memory, plan, OSL_REGION_TOKENIZER),
@@ -222,7 +230,7 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
     place_cache(engine, memory);
     place_session(engine, memory);
     osl_forward_write(engine);
-    status = start_executor(engine, memory, executor_memory, config->poison);
+    status = start_backend(engine, memory, backend_memory, config->poison);
     if (status == OSL_OK) {
         osl_session_reset(engine);
     }
@@ -310,6 +318,10 @@ void ossicle_halt(ossicle *engine)
     if (engine == NULL) {
         return;
     }
+    if (engine->backend != NULL) {
+        osl_backend_close(engine->backend);
+        engine->backend = NULL;
+    }
     if (engine->team != NULL) {
         osl_team_stop(engine->team);
         engine->team = NULL;
@@ -349,8 +361,5 @@ void ossicle_stats(const ossicle *engine, struct ossicle_stats *out)
 
 double ossicle_bandwidth(ossicle *engine, uint32_t repeats)
 {
-    /* All experts of one layer: larger than any cache on the real model. */
-    const struct osl_weight *gate = &engine->weights.layer[0].gate;
-    return osl_executor_read_bandwidth(engine->executor, gate->data,
-                                       gate->expert_bytes * gate->experts, repeats);
+    return osl_backend_bandwidth(engine->backend, repeats);
 }

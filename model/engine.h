@@ -2,6 +2,7 @@
 #ifndef OSL_ENGINE_H
 #define OSL_ENGINE_H
 
+#include "compute/backend.h"
 #include "constrain.h"
 #include "harmony.h"
 #include "plan.h"
@@ -95,8 +96,8 @@ struct ossicle {
     struct osl_tokenizer *tokenizer;
     struct osl_sampler *sampler;
     struct osl_team *team;
-    struct osl_executor *executor;
-    uint8_t *ring_marks; /* [marks + 1][ring_mark_bytes] */
+    struct osl_backend *backend; /* runs the schedule */
+    bool lost;                   /* it has to be restarted first */
     uint8_t *arena;
     uint32_t *allowed; /* [vocab bits] for the sampler */
     struct osl_session session;
@@ -128,6 +129,9 @@ OSL_MUST_USE enum osl_status osl_session_append_ids(ossicle *engine, const int32
                                                     uint64_t count);
 struct osl_harmony_sink osl_session_sink(ossicle *engine);
 OSL_MUST_USE enum osl_status osl_session_flush(ossicle *engine);
+
+/* recover.c: the backend said DEVICE, its cache and marks are gone. */
+void osl_recover_lost(ossicle *engine);
 
 /* answer.c */
 void osl_answer_take(ossicle *engine, int32_t token, struct ossicle_event *event);

@@ -150,7 +150,7 @@ static enum osl_status run_step(ossicle *engine, enum osl_step_kind kind, uint32
         .logits_row_count = last ? 1 : 0,
     };
     uint64_t start_ns = osl_clock_ns();
-    enum osl_status status = osl_executor_run(engine->executor, &step);
+    enum osl_status status = osl_backend_run(engine->backend, &step);
     uint64_t took_ns = osl_clock_ns() - start_ns;
     if (status != OSL_OK) {
         return status;
@@ -163,7 +163,7 @@ static enum osl_status run_step(ossicle *engine, enum osl_step_kind kind, uint32
     } else {
         engine->decode_tokens += tokens;
         engine->decode_ns += took_ns;
-        engine->decode_weight_bytes = osl_executor_weight_bytes(engine->executor);
+        engine->decode_weight_bytes = osl_backend_weight_bytes(engine->backend);
     }
     return OSL_OK;
 }
@@ -187,17 +187,24 @@ static void step_prefill(ossicle *engine, struct ossicle_event *event)
     }
 }
 
-static int32_t pick(ossicle *engine)
+/* The next token from the last step's logits; -1: none can be picked. Draws once, and only when
+ * the logits are there. */
+static enum osl_status pick(ossicle *engine, int32_t *token_out)
 {
     struct osl_answer *answer = &engine->answer;
+    const float *logits = NULL;
+    enum osl_status status = osl_backend_logits(engine->backend, &logits);
+    if (status != OSL_OK) {
+        return status;
+    }
     uint32_t token_count = osl_tokenizer_text_count(engine->tokenizer);
     const uint32_t *allowed = NULL;
     if (!answer->raw) {
         osl_constrain_allowed(&answer->constrain, engine->allowed, token_count);
         allowed = engine->allowed;
     }
-    return osl_sampler_pick(engine->sampler, osl_executor_logits(engine->executor), token_count,
-                            allowed);
+    *token_out = osl_sampler_pick(engine->sampler, logits, token_count, allowed);
+    return OSL_OK;
 }
 
 static void step_token(ossicle *engine, struct ossicle_event *event)
@@ -216,7 +223,13 @@ static void step_token(ossicle *engine, struct ossicle_event *event)
         osl_answer_done(engine, event);
         return;
     }
-    int32_t token = pick(engine);
+    int32_t token = -1;
+    if (pick(engine, &token) != OSL_OK) {
+        osl_recover_lost(engine);
+        osl_fail(&engine->error, OSL_DEVICE, "the device was lost while logits were read");
+        osl_answer_fault(engine, event, OSL_DEVICE);
+        return;
+    }
     if (token < 0) {
         osl_fail(&engine->error, OSL_DEVICE,
                  "no token can be picked: the logits are not numbers; check the model file with "

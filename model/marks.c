@@ -8,30 +8,10 @@
 
 #include <string.h>
 
-static uint8_t *snapshot(const ossicle *engine, uint32_t index)
+/* Where the backend keeps it: the turn's own mark comes last. */
+static uint32_t place(const ossicle *engine, uint32_t index)
 {
-    uint32_t slot = index == OSL_TURN_MARK ? engine->plan.marks : index;
-    return engine->ring_marks + slot * engine->plan.ring_mark_bytes;
-}
-
-/* Copies rows [position - window, position) of every ring to or from a snapshot. */
-static void copy_rings(ossicle *engine, uint32_t position, uint8_t *copy, bool restore)
-{
-    const struct osl_shape *shape = &engine->hparams.shape;
-    uint64_t row = osl_kv_row_bytes(engine->plan.kv_type, shape->head_dim);
-    uint32_t rows = position < shape->window ? position : shape->window;
-    for (uint32_t layer = 0; layer < shape->layers; layer++) {
-        const struct osl_kv_layer *kv = &engine->schedule.kv[layer];
-        for (uint32_t half = 0; kv->window != 0 && half < 2 * shape->kv_heads; half++) {
-            uint8_t *base = half < shape->kv_heads ? kv->k : kv->v;
-            base += (uint64_t)(half % shape->kv_heads) * kv->capacity * row;
-            for (uint32_t r = 0; r < rows; r++) {
-                uint8_t *in_ring = base + (position - rows + r) % kv->capacity * row;
-                memcpy(restore ? in_ring : copy, restore ? copy : in_ring, row);
-                copy += row;
-            }
-        }
-    }
+    return index == OSL_TURN_MARK ? engine->plan.marks : index;
 }
 
 void osl_marks_capture(ossicle *engine)
@@ -39,7 +19,11 @@ void osl_marks_capture(ossicle *engine)
     for (uint32_t m = 0; m <= OSL_MARKS_MAX; m++) {
         struct osl_mark *mark = &engine->session.marks[m];
         if (mark->used && !mark->captured && mark->position <= engine->session.read) {
-            copy_rings(engine, mark->position, snapshot(engine, m), false);
+            if (osl_backend_mark(engine->backend, place(engine, m), mark->position, false) !=
+                OSL_OK) {
+                osl_recover_lost(engine);
+                return;
+            }
             mark->captured = true;
         }
     }
@@ -72,8 +56,10 @@ void osl_marks_return(ossicle *engine, uint32_t position, uint32_t index)
     OSL_ASSERT(mark->used && mark->position == position && position <= session->count);
     if (position < session->read) {
         OSL_ASSERT(mark->captured);
-        copy_rings(engine, position, snapshot(engine, index), true);
         session->read = position;
+        if (osl_backend_mark(engine->backend, place(engine, index), position, true) != OSL_OK) {
+            osl_recover_lost(engine);
+        }
     }
     session->count = position;
     osl_marks_forget_after(engine, position);

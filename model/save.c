@@ -40,18 +40,19 @@ static void model_digest(const ossicle *engine, uint8_t digest[DIGEST_BYTES])
     osl_sha256_end(&hash, digest);
 }
 
-/* A run of cache rows, contiguous in memory. */
+/* A run of cache rows that lie one behind the other and fit the stage. */
 struct row_run {
-    uint8_t *data;
+    uint32_t layer, half, slot, rows;
     uint64_t bytes;
 };
 
-/* Walks the cache of [0, read) in file order; false at the end. A step is one contiguous run. */
+/* Walks the cache of [0, read) in file order; false at the end. The backend's rows pass through
+ * the session's text stage, which nothing else uses meanwhile. */
 struct row_walk {
     const ossicle *engine;
     uint32_t read;
     uint32_t layer;
-    uint32_t half; /* kv head of K, then of V */
+    uint32_t half; /* as in compute/backend.h */
     uint32_t position;
     bool started;
 };
@@ -60,6 +61,8 @@ static bool next_run(struct row_walk *walk, struct row_run *run)
 {
     const struct osl_shape *shape = &walk->engine->hparams.shape;
     uint64_t row = osl_kv_row_bytes(walk->engine->plan.kv_type, shape->head_dim);
+    uint64_t rows_most = walk->engine->session.stage_bytes / row;
+    OSL_ASSERT(rows_most > 0);
     while (walk->layer < shape->layers) {
         const struct osl_kv_layer *kv = &walk->engine->schedule.kv[walk->layer];
         uint32_t first = kv->window != 0 && walk->read > kv->window ? walk->read - kv->window : 0;
@@ -71,10 +74,8 @@ static bool next_run(struct row_walk *walk, struct row_run *run)
             uint32_t slot = walk->position % kv->capacity;
             uint32_t rows = walk->read - walk->position;
             rows = rows < kv->capacity - slot ? rows : kv->capacity - slot;
-            uint8_t *base = walk->half < shape->kv_heads ? kv->k : kv->v;
-            uint64_t head = walk->half % shape->kv_heads;
-            run->data = base + (head * kv->capacity + slot) * row;
-            run->bytes = rows * row;
+            rows = rows < rows_most ? rows : (uint32_t)rows_most;
+            *run = (struct row_run){walk->layer, walk->half, slot, rows, rows * row};
             walk->position += rows;
             return true;
         }
@@ -121,7 +122,12 @@ static enum osl_status write_all(ossicle *engine, struct osl_writer *writer)
     struct row_walk walk = {.engine = engine, .read = session->read};
     struct row_run run;
     while (next_run(&walk, &run)) {
-        if ((status = put(writer, &hash, run.data, run.bytes, error)) != OSL_OK) {
+        status = osl_backend_cache_read(engine->backend, run.layer, run.half, run.slot, run.rows,
+                                        session->stage);
+        if (status != OSL_OK) {
+            return osl_fail(error, status, "the device was lost while its cache was read");
+        }
+        if ((status = put(writer, &hash, session->stage, run.bytes, error)) != OSL_OK) {
             return status;
         }
     }
@@ -269,8 +275,14 @@ static enum osl_status read_all(ossicle *engine, const struct osl_file *file,
     struct row_walk walk = {.engine = engine, .read = header->read};
     struct row_run run;
     while (next_run(&walk, &run)) {
-        if ((status = take(file, &at, run.data, run.bytes, &engine->error)) != OSL_OK) {
+        if ((status = take(file, &at, session->stage, run.bytes, &engine->error)) != OSL_OK) {
             return status;
+        }
+        status = osl_backend_cache_write(engine->backend, run.layer, run.half, run.slot, run.rows,
+                                         session->stage);
+        if (status != OSL_OK) {
+            return osl_fail(&engine->error, status, "the device was lost while its cache was "
+                                                    "written");
         }
     }
     for (uint32_t t = 0; t < header->count; t++) {

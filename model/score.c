@@ -38,23 +38,20 @@ enum ossicle_status ossicle_detokenize(ossicle *engine, const int32_t *ids, size
 }
 
 /* log p of the token that follows each row of the step. */
-static void take_logprobs(const ossicle *engine, const int32_t *ids, uint32_t first, uint32_t rows,
-                          size_t count, float *logprobs)
+static void take_logprobs(const float *logits, uint32_t vocab, const int32_t *ids, uint32_t first,
+                          uint32_t rows, size_t count, float *logprobs)
 {
-    uint32_t vocab = engine->hparams.shape.vocab;
     for (uint32_t r = 0; r < rows && first + r + 1 < count; r++) {
-        const float *logits = osl_executor_logits(engine->executor) + (uint64_t)r * vocab;
-        double total = osl_log_sum_exp(logits, vocab);
-        logprobs[first + r + 1] = (float)(logits[ids[first + r + 1]] - total);
+        const float *row = logits + (uint64_t)r * vocab;
+        double total = osl_log_sum_exp(row, vocab);
+        logprobs[first + r + 1] = (float)(row[ids[first + r + 1]] - total);
     }
 }
 
-/* The best next tokens after the last position; logits of its row are `row` of the last step. */
-static void take_top(const ossicle *engine, uint32_t row, struct ossicle_candidate *top,
+/* The best next tokens, from the logits of the last position. */
+static void take_top(const float *logits, uint32_t vocab, struct ossicle_candidate *top,
                      uint32_t top_count)
 {
-    uint32_t vocab = engine->hparams.shape.vocab;
-    const float *logits = osl_executor_logits(engine->executor) + (uint64_t)row * vocab;
     double total = osl_log_sum_exp(logits, vocab);
     int32_t ids[OSSICLE_TOP_MAX];
     float values[OSSICLE_TOP_MAX];
@@ -88,6 +85,52 @@ static enum osl_status check_score(ossicle *engine, const int32_t *ids, size_t c
     return OSL_OK;
 }
 
+struct scoring {
+    const int32_t *ids;
+    size_t count;
+    struct ossicle_candidate *top;
+    uint32_t top_count;
+    float *logprobs;
+};
+
+/* Reads some more tokens and takes what is asked of their logits. */
+static enum osl_status score_some(ossicle *engine, const struct scoring *scoring)
+{
+    struct osl_session *session = &engine->session;
+    bool all = scoring->logprobs != NULL;
+    uint32_t vocab = engine->hparams.shape.vocab;
+    uint32_t most = all ? engine->plan.limits.logits_rows : engine->plan.prefill_tokens;
+    uint32_t first = session->read, tokens = session->count - first;
+    tokens = tokens < most ? tokens : most;
+    bool last = first + tokens == session->count;
+    struct osl_step step = {
+        .kind = OSL_STEP_PREFILL,
+        .token_count = tokens,
+        .position_first = first,
+        .tokens = session->tokens + first,
+        .logits_row_first = all ? 0 : tokens - 1,
+        .logits_row_count = all ? tokens : last ? 1 : 0,
+    };
+    enum osl_status status = osl_backend_run(engine->backend, &step);
+    const float *logits = NULL;
+    if (status == OSL_OK && step.logits_row_count > 0) {
+        status = osl_backend_logits(engine->backend, &logits);
+    }
+    if (status != OSL_OK) {
+        return status;
+    }
+    session->read += tokens;
+    if (all) {
+        take_logprobs(logits, vocab, scoring->ids, first, tokens, scoring->count,
+                      scoring->logprobs);
+    }
+    if (last && scoring->top_count > 0) {
+        take_top(logits + (uint64_t)(step.logits_row_count - 1) * vocab, vocab, scoring->top,
+                 scoring->top_count);
+    }
+    return OSL_OK;
+}
+
 enum ossicle_status ossicle_score(ossicle *engine, const int32_t *ids, size_t count,
                                   struct ossicle_candidate *top, uint32_t top_count,
                                   float *logprobs)
@@ -96,48 +139,24 @@ enum ossicle_status ossicle_score(ossicle *engine, const int32_t *ids, size_t co
     if (status != OSL_OK) {
         return (enum ossicle_status)status;
     }
+    const struct scoring scoring = {ids, count, top, top_count, logprobs};
+    struct osl_session *session = &engine->session;
     osl_session_reset(engine);
     atomic_store_explicit(&engine->cancel, false, memory_order_relaxed);
     status = (enum osl_status)ossicle_say_tokens(engine, ids, count);
-    struct osl_session *session = &engine->session;
-    uint32_t rows_most =
-        logprobs != NULL ? engine->plan.limits.logits_rows : engine->plan.prefill_tokens;
-    uint32_t last_row = 0;
-    while (status == OSL_OK && session->read < session->count) {
-        uint32_t first = session->read, tokens = session->count - first;
-        tokens = tokens < rows_most ? tokens : rows_most;
-        bool last = first + tokens == session->count;
-        struct osl_step step = {
-            .kind = OSL_STEP_PREFILL,
-            .token_count = tokens,
-            .position_first = first,
-            .tokens = session->tokens + first,
-            .logits_row_first = logprobs != NULL ? 0 : tokens - 1,
-            .logits_row_count = logprobs != NULL ? tokens
-                                : last           ? 1
-                                                 : 0,
-        };
-        status = osl_executor_run(engine->executor, &step);
-        if (status != OSL_OK) {
-            osl_fail(&engine->error, status, "cancelled while scoring");
-            break;
-        }
-        session->read += tokens;
-        if (logprobs != NULL) {
-            take_logprobs(engine, ids, first, tokens, count, logprobs);
-            last_row = tokens - 1;
-        }
-        if (engine->progress != NULL &&
-            !engine->progress(engine->user, "scoring", session->read, session->count)) {
-            status = osl_fail(&engine->error, OSL_ABORTED, "cancelled while scoring");
-        }
+    if (status == OSL_OK && logprobs != NULL) {
+        logprobs[0] = 0.0f;
     }
-    if (status == OSL_OK) {
-        if (logprobs != NULL) {
-            logprobs[0] = 0.0f;
-        }
-        if (top_count > 0) {
-            take_top(engine, last_row, top, top_count);
+    while (status == OSL_OK && session->read < session->count) {
+        status = score_some(engine, &scoring);
+        if (status == OSL_ABORTED) {
+            osl_fail(&engine->error, status, "cancelled while scoring");
+        } else if (status == OSL_DEVICE) {
+            osl_fail(&engine->error, status, "the device was lost while scoring");
+            osl_recover_lost(engine);
+        } else if (engine->progress != NULL &&
+                   !engine->progress(engine->user, "scoring", session->read, session->count)) {
+            status = osl_fail(&engine->error, OSL_ABORTED, "cancelled while scoring");
         }
     }
     osl_session_reset(engine);
