@@ -20,11 +20,23 @@ struct osl_pick {
     const uint32_t *allowed; /* bit set over them, NULL: all; read during the call only */
     float temperature;       /* 0: greedy, ties to the lower id */
     float repetition_penalty, presence_penalty, frequency_penalty; /* 1, 0, 0: off */
-    const uint32_t *seen;    /* [vocab] counts where a penalty is on: then one step ahead at most */
+    const uint32_t *seen;    /* [vocab] times seen, where a penalty is on; as allowed */
+    bool seen_grows;         /* tokens picked count as seen by those after them; else, with
+                              * penalties, one step ahead at most */
     uint32_t bias_count;
     const int32_t *bias_token;
     const float *bias_value;
     float uniform_draw[OSL_PICK_AHEAD_MAX]; /* in [0, 1): of the tokens to come, in order */
+};
+
+/* The most likely tokens after bias and penalties, for filters that the host applies: any token
+ * not listed has a lower logit than every one that is. */
+struct osl_candidates {
+    uint32_t count;       /* 0: too many alike, or nothing can be picked: take the logits */
+    const int32_t *token; /* in no order */
+    const float *logit;
+    float log_sum;     /* ln sum exp((logit - largest) / temperature) of all that can be picked */
+    uint32_t pickable; /* how many can be */
 };
 
 struct osl_backend;
@@ -43,6 +55,8 @@ struct osl_backend_ops {
                              uint32_t count);
     enum osl_status (*take)(struct osl_backend *, int32_t *token_out);
     enum osl_status (*drop)(struct osl_backend *);
+    enum osl_status (*candidates)(struct osl_backend *, const struct osl_pick *,
+                                  struct osl_candidates *out); /* NULL: it cannot */
     enum osl_status (*restart)(struct osl_backend *, struct osl_error *);
     uint64_t (*weight_bytes)(const struct osl_backend *);
     double (*bandwidth)(struct osl_backend *, uint32_t repeats);
@@ -99,7 +113,11 @@ static inline uint32_t osl_backend_ahead_most(const struct osl_backend *b)
 
 /* After a step whose last row has logits: picks from them, feeds the token to a decode step at
  * `position`, picks again, `count` (1 .. ahead_most) times in all, the last token unread. Returns
- * at once; take gives the tokens one by one (-1: none could be picked), waiting as needed. */
+ * at once; take gives the tokens one by one (-1: none could be picked), waiting as needed.
+ * Called again with no run and no drop in between, it goes on: the last token picked, which stands
+ * at `position`, is fed to a decode step first, `count` steps in all. pick is then the same but
+ * for its draws, and allowed and seen are not read again. At most ahead_most tokens are untaken
+ * at any time. */
 static inline enum osl_status osl_backend_ahead(struct osl_backend *b, const struct osl_pick *pick,
                                                 uint32_t position, uint32_t count)
 {
@@ -114,6 +132,17 @@ static inline enum osl_status osl_backend_take(struct osl_backend *b, int32_t *t
 static inline enum osl_status osl_backend_drop(struct osl_backend *b)
 {
     return b->ops->drop(b);
+}
+
+/* After a step whose last row has logits, nothing being under way: the tokens a filter needs,
+ * valid until the next call; osl_backend_logits can be asked after it. temperature above 0. Without
+ * this op: none. */
+static inline enum osl_status osl_backend_candidates(struct osl_backend *b,
+                                                     const struct osl_pick *pick,
+                                                     struct osl_candidates *out)
+{
+    *out = (struct osl_candidates){0};
+    return b->ops->candidates == NULL ? OSL_OK : b->ops->candidates(b, pick, out);
 }
 
 /* Makes a lost device anew, weights included; the cache is empty then. */

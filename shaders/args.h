@@ -21,6 +21,19 @@
 #define OSL_GPU_BIASES 64
 #define OSL_GPU_RING 64     /* tokens a run ahead may be */
 #define OSL_GPU_CANDIDATES 256
+#define OSL_GPU_CANDIDATES_MAX (OSL_GPU_CANDIDATES * 4)
+#define OSL_GPU_PICK_CHUNKS 256   /* pieces the vocabulary is picked from */
+#define OSL_GPU_PICK_BUCKETS 2048 /* of falling logit, to find the candidates */
+
+/* Rules of slots, as enum osl_vk_rule has them. */
+#define OSL_GPU_RULE_TOKENS 1
+#define OSL_GPU_RULE_TOKENS_X 2
+#define OSL_GPU_RULE_LOGITS_ROWS 3
+#define OSL_GPU_RULE_EXPERT_TILES 4
+#define OSL_GPU_RULE_SEGMENTS 5
+
+#define OSL_GPU_SEEN_USE 1  /* penalties are on */
+#define OSL_GPU_SEEN_GROW 2 /* and what is picked counts as seen from then on */
 
 /* VkDispatchIndirectCommand, and what it is made from, so that a shader can renew it. */
 struct osl_gpu_slot {
@@ -34,12 +47,15 @@ struct osl_gpu_slot {
 struct osl_gpu_pick {
     OSL_GPU_UINT token_count;  /* ids below it may be picked */
     OSL_GPU_UINT use_allowed;  /* the bit set is looked at */
-    OSL_GPU_UINT use_seen;     /* penalties are on */
+    OSL_GPU_UINT use_seen;     /* OSL_GPU_SEEN_ bits; 0: no penalties */
     OSL_GPU_UINT bias_count;
-    OSL_GPU_FLOAT inverse_temperature; /* 0: greedy */
+    OSL_GPU_FLOAT inverse_temperature; /* 0: greedy; at most 1e8 */
     OSL_GPU_FLOAT repetition_penalty;
+    OSL_GPU_FLOAT repetition_inverse; /* its reciprocal, rounded by the host: division is not exact
+                                       * on a device */
     OSL_GPU_FLOAT presence_penalty;
     OSL_GPU_FLOAT frequency_penalty;
+    OSL_GPU_UINT pad0, pad1, pad2;
     OSL_GPU_INT bias_token[OSL_GPU_BIASES];
     OSL_GPU_FLOAT bias_value[OSL_GPU_BIASES];
     OSL_GPU_FLOAT uniform_draw[OSL_GPU_RING]; /* in [0, 1), one for each token ahead */
@@ -61,12 +77,33 @@ struct osl_gpu_step {
 /* What picking leaves for the host. */
 struct osl_gpu_pick_result {
     OSL_GPU_INT ring[OSL_GPU_RING]; /* -1: nothing could be picked */
-    OSL_GPU_UINT candidate_count;   /* may exceed the room: then the host takes all logits */
+    OSL_GPU_UINT candidate_count;   /* may exceed the room: then none are listed */
     OSL_GPU_FLOAT best;             /* largest logit after bias and penalties */
     OSL_GPU_FLOAT log_sum;          /* ln sum exp((logit - best) * inverse_temperature) */
-    OSL_GPU_UINT pad0;
-    OSL_GPU_INT candidate_token[OSL_GPU_CANDIDATES * 4];
-    OSL_GPU_FLOAT candidate_logit[OSL_GPU_CANDIDATES * 4];
+    OSL_GPU_UINT pickable;          /* tokens that could be picked at all */
+    OSL_GPU_INT candidate_token[OSL_GPU_CANDIDATES_MAX]; /* in no order */
+    OSL_GPU_FLOAT candidate_logit[OSL_GPU_CANDIDATES_MAX];
+};
+
+/* What the picking shaders hand to one another. Zero before the first pick. */
+struct osl_gpu_pick_scratch {
+    OSL_GPU_UINT finished; /* workgroups so far; zero between dispatches */
+    OSL_GPU_UINT gathered; /* candidates listed so far */
+    OSL_GPU_UINT bucket_last; /* the last bucket whose tokens are candidates */
+    OSL_GPU_FLOAT best;
+    OSL_GPU_FLOAT chunk_best[OSL_GPU_PICK_CHUNKS];
+    OSL_GPU_UINT chunk_token[OSL_GPU_PICK_CHUNKS];   /* the first that has it */
+    OSL_GPU_FLOAT chunk_weight[OSL_GPU_PICK_CHUNKS]; /* sum exp((logit - chunk_best) / T) */
+    OSL_GPU_UINT chunk_count[OSL_GPU_PICK_CHUNKS];   /* that can be picked */
+    OSL_GPU_UINT bucket_count[OSL_GPU_PICK_BUCKETS];
+};
+
+/* Push constants of the picking shaders. */
+struct osl_gpu_pick_push {
+    OSL_GPU_UINT logits; /* offset in ACT, floats */
+    OSL_GPU_UINT chunks;
+    OSL_GPU_UINT experts;
+    OSL_GPU_UINT experts_used;
 };
 
 #endif

@@ -182,14 +182,21 @@ enum osl_status osl_vk_expert_down_prefill(struct osl_vk_recorder *r,
 struct osl_vk_pick_net {
     struct osl_vk_binding seen;    /* uint [vocab]: times each token counts as seen */
     struct osl_vk_binding allowed; /* uint [(vocab+31)/32] */
-    struct osl_vk_binding result;  /* struct osl_gpu_pick_result, ring of tokens, candidates */
+    struct osl_vk_binding result;  /* struct osl_gpu_pick_result; only ever written */
+    struct osl_vk_binding scratch; /* struct osl_gpu_pick_scratch, zeroed once by the host */
 };
+struct osl_pick; /* compute/backend.h */
+/* The step buffer's part for picks whose first goes to ring[ring_index]; the allowed set and the
+ * seen counts are the caller's to upload. */
+void osl_vk_pick_fill(const struct osl_pick *pick, uint32_t ring_index, struct osl_gpu_pick *out);
 /* Picks the next token by struct osl_gpu_pick in the step buffer (bias, penalties, mask, greedy or
  * a draw), writes it to the ring, and makes the step buffer that of the next decode step. */
 enum osl_status osl_vk_pick(struct osl_vk_recorder *r, const struct osl_vk_net *net,
                             const struct osl_vk_pick_net *pick, struct osl_error *error);
 /* The candidates for a host that filters (top-k, top-p, min-p): the best OSL_GPU_CANDIDATES or
- * more, their logits after bias and penalties, and log sum exp over all. */
+ * more (or all there are, or all down to 31 below the best), their logits after bias and
+ * penalties, and log sum exp over all. Any token left out has a lower logit than all of them. The
+ * step buffer stays as it is; inverse_temperature must not be 0. */
 enum osl_status osl_vk_candidates(struct osl_vk_recorder *r, const struct osl_vk_net *net,
                                   const struct osl_vk_pick_net *pick, struct osl_error *error);
 
