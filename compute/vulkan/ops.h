@@ -41,11 +41,15 @@ enum osl_vk_layout {
 /* Scales of a row, padded so that rows begin at 4 bytes: cols/32 up to a multiple of 2 (Q8_0) or
  * 4 (MXFP4). */
 uint32_t osl_vk_scale_stride(enum osl_vk_layout layout, uint32_t cols);
+/* Bytes of a row's elements, and of its scales where they lie apart (else 0). */
+uint64_t osl_vk_matrix_row_bytes(enum osl_vk_layout layout, uint32_t cols);
+uint64_t osl_vk_scale_row_bytes(enum osl_vk_layout layout, uint32_t cols);
 /* Bytes of [rows][cols] in a layout, scales included, up to a multiple of 256. */
 uint64_t osl_vk_matrix_bytes(enum osl_vk_layout layout, uint32_t rows, uint32_t cols);
 /* Offset of the scale plane in it; 0 for layouts without one. */
 uint64_t osl_vk_scales_offset(enum osl_vk_layout layout, uint32_t rows, uint32_t cols);
-/* Re-lays rows [first, first + count) of a matrix of `rows` rows. out: the matrix's first byte. */
+/* Re-lays rows [first, first + count) of a matrix of `rows` rows. file_rows: row `first` as the
+ * file has it; out: the matrix's first byte. The padding behind a row's scales becomes zero. */
 void osl_vk_relayout(enum osl_vk_layout layout, const void *file_rows, uint32_t first,
                      uint32_t count, uint32_t rows, uint32_t cols, uint8_t *out);
 
@@ -60,6 +64,15 @@ struct osl_vk_matrix {
     uint64_t expert_bytes; /* between experts in a slab */
     struct osl_vk_binding slab[OSL_VK_SLABS_MAX * 4]; /* dense weights may have more than 4 */
 };
+
+/* The layout a weight type gets. */
+enum osl_vk_layout osl_vk_layout_of(enum osl_dtype dtype, bool native);
+/* Cuts a weight into as few slabs of at most slab_bytes as can be, alike in size; everything but
+ * slab[] is filled. False: it would take too many. */
+bool osl_vk_matrix_cut(enum osl_vk_layout layout, uint32_t rows, uint32_t cols, uint32_t experts,
+                       uint64_t slab_bytes, struct osl_vk_matrix *out);
+/* Bytes of a slab, a multiple of 256. */
+uint64_t osl_vk_slab_bytes(const struct osl_vk_matrix *matrix, uint32_t slab);
 
 /* Where a vector lies: floats from the start of its layer's VEC binding. */
 struct osl_vk_vector {
