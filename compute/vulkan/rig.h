@@ -17,20 +17,25 @@ struct osl_vk_rig {
     struct osl_vk_buffer *step, *act, *vec, *aux, *weights, *up, *down; /* up, down: staging */
     uint64_t act_used, vec_used, aux_used, weights_used;
     VkFence fence;
-    struct osl_gpu_step step_host;
+    VkCommandPool pool; /* of the transfers */
+    VkCommandBuffer transfer, launches; /* launches: what was recorded last */
+    struct osl_gpu_step step_host;      /* pick and ring_index are the caller's to fill */
+    float rope[OSL_HEAD_DIM_MAX / 2 + 1]; /* what net.rope holds: see there */
 };
 
 #define OSL_VK_RIG_ACT_BYTES (24u << 20)
 #define OSL_VK_RIG_VEC_BYTES (4u << 20)
 #define OSL_VK_RIG_AUX_BYTES (16u << 20) /* caches, seen counts, results */
 #define OSL_VK_RIG_WEIGHT_BYTES (48u << 20)
+#define OSL_VK_RIG_TOKENS_MAX 2048
 
 OSL_MUST_USE enum osl_status osl_vk_rig_open(struct osl_vk_rig *rig, struct osl_vk_device *device,
                                              struct osl_error *error);
 void osl_vk_rig_close(struct osl_vk_rig *rig);
 
 /* Forgets all areas, places the activations of a shape (vocab, experts and layers may be small),
- * fills ACT with NaN and zeroes the counters. MEMORY if it does not fit the rig. */
+ * fills ACT with NaN and zeroes the counters; pick's areas are zero. Buffers are not overlaid, and
+ * a row of each is as wide as schedule.h says. MEMORY if it does not fit the rig. */
 OSL_MUST_USE enum osl_status osl_vk_rig_shape(struct osl_vk_rig *rig,
                                               const struct osl_shape *shape,
                                               enum osl_kv_type kv_type, uint32_t prefill_tokens,
@@ -67,8 +72,9 @@ OSL_MUST_USE enum osl_status osl_vk_rig_act_read(struct osl_vk_rig *rig, uint32_
                                                  float *data, uint32_t count,
                                                  struct osl_error *error);
 
-/* begin: starts recording. run: fills the step buffer from step (tokens may be NULL) and
- * rig->step_host.pick, submits and waits. The same recording may be run again with rerun. */
+/* begin: starts recording, forgetting the recording before. run: ends it, fills the step buffer
+ * from step (tokens may be NULL) and rig->step_host.pick, submits and waits. The same recording may
+ * be run again with rerun. What was begun must be run. */
 OSL_MUST_USE enum osl_status osl_vk_rig_begin(struct osl_vk_rig *rig, struct osl_error *error);
 OSL_MUST_USE enum osl_status osl_vk_rig_run(struct osl_vk_rig *rig, const struct osl_step *step,
                                             struct osl_error *error);
