@@ -2,13 +2,15 @@
 # by which pkg-config and cmake find them.
 add_library(osl_package STATIC
   $<TARGET_OBJECTS:osl_platform>
+  $<TARGET_OBJECTS:osl_shaders>
   $<TARGET_OBJECTS:osl_compute>
   $<TARGET_OBJECTS:osl_model>
 )
 set_target_properties(osl_package PROPERTIES
   OUTPUT_NAME ossicle EXPORT_NAME ossicle LINKER_LANGUAGE C)
 target_include_directories(osl_package INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(osl_package INTERFACE cjson utf8proc mbedcrypto Threads::Threads m)
+target_link_libraries(osl_package INTERFACE cjson utf8proc mbedcrypto Threads::Threads m
+  ${CMAKE_DL_LIBS})
 
 install(TARGETS osl_package EXPORT ossicle-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/model/ossicle.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

@@ -161,6 +161,17 @@ OSL_MUST_USE enum osl_status osl_memory_reserve(uint64_t bytes, bool touch, void
                                                 struct osl_error *error);
 void osl_memory_release(void *memory, uint64_t bytes);
 
+/* ---- Libraries --------------------------------------------------------------------------- */
+
+/* Opens a shared library by name at run time ("libvulkan.so.1"), found as the system finds
+ * libraries. UNSUPPORTED when it is not installed or cannot be loaded; the text says why. */
+OSL_MUST_USE enum osl_status osl_library_open(const char *name, void **library_out,
+                                              struct osl_error *error);
+/* The function of that name, NULL when there is none. */
+void (*osl_library_symbol(void *library, const char *name))(void);
+/* NULL is fine. */
+void osl_library_close(void *library);
+
 /* ---- Processor --------------------------------------------------------------------------- */
 
 /* Instructions that not every core of an architecture has and that, unlike x86's, only the
