@@ -12,7 +12,8 @@ skip() {
     printf 'SKIP: %s\n' "$*" >&2
     exit 77
 }
-packages='libc6-dev libcjson-dev libutf8proc-dev libmbedtls-dev libedit-dev libcmocka-dev'
+packages='libc6-dev libcjson-dev libutf8proc-dev libmbedtls-dev libedit-dev libcmocka-dev
+    libvulkan-dev'
 
 command -v apt-get >/dev/null 2>&1 || skip "no apt-get, so no arm64 libraries"
 # shellcheck disable=SC1091  # not ours

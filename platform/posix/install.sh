@@ -3,7 +3,7 @@
 # there already. Says what and why before it does. Uses the network only if something is missing.
 #
 #   platform/posix/install.sh GROUP...
-#     build    compiler, cmake, ninja and the libraries Ossicle stands on
+#     build    compiler, cmake, ninja, glslang and the libraries Ossicle stands on
 #     tests    cmocka, the tools the tests drive, the aarch64 cross compiler and its emulator
 #     checks   clang, for the second compiler of .ci/run
 #     parity   debootstrap, to make the folder that holds llama.cpp
@@ -18,9 +18,11 @@ say() { printf 'ossicle: %s\n' "$*" >&2; }
 packages_of() {
     case $1 in
     build) echo gcc libc6-dev cmake ninja-build pkgconf libcjson-dev libutf8proc-dev \
-        libmbedtls-dev libedit-dev ;;
+        libmbedtls-dev libedit-dev libvulkan-dev glslang-tools spirv-tools ;;
     tests)
         echo libcmocka-dev jq strace tmux=tmux ca-certificates node=nodejs npm=npm
+        # Vulkan without a GPU, and what watches our use of it.
+        echo libvulkan1 mesa-vulkan-drivers vulkan-validationlayers
         # On arm64 the ordinary build is the aarch64 build.
         if [ "$(dpkg --print-architecture)" = amd64 ]; then
             echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
@@ -38,7 +40,7 @@ packages_of() {
 # Without dpkg: the programs and libraries are looked for, the rest is up to the user.
 check_by_hand() {
     lacking=
-    for program in cmake ninja pkg-config; do
+    for program in cmake ninja pkg-config glslangValidator spirv-val; do
         command -v "$program" >/dev/null 2>&1 || lacking="$lacking $program"
     done
     command -v cc >/dev/null 2>&1 || lacking="$lacking cc"
