@@ -42,7 +42,8 @@ struct osl_vk_facts {
 
     uint32_t heap_count;
     struct osl_vk_heap heaps[OSL_VK_HEAPS_MAX];
-    bool unified;    /* all memory is device local and host visible: one copy serves both */
+    bool unified;    /* integrated, software, or all memory is device local and host visible:
+                      * one copy serves host and device */
     bool large_bar;  /* all of a discrete device's memory is host visible */
     uint64_t binding_bytes;    /* maxStorageBufferRange, at most 4 GiB - 1 */
     uint64_t allocation_bytes; /* largest single allocation */
@@ -54,6 +55,7 @@ struct osl_vk_facts {
     uint32_t shared_bytes, invocations; /* per workgroup */
     uint32_t groups_max[3];
     uint32_t subgroup_size, subgroup_min, subgroup_max;
+    uint32_t subgroups_max;        /* in a workgroup, where a size is required */
     bool subgroup_arithmetic;      /* basic, arithmetic, ballot, shuffle in compute */
     bool subgroup_size_control;    /* a required size may be asked for, full subgroups too */
     bool fp16, storage16, storage8, int8;

@@ -13,6 +13,7 @@
 
 #include "compute/vulkan/facts.h"
 #include "platform/platform.h"
+#include "shaders/embedded.h"
 
 /* ---- The table --------------------------------------------------------------------------- */
 
@@ -39,13 +40,24 @@
     X(CmdBindPipeline) X(CmdBindDescriptorSets) X(CmdPushConstants) X(CmdDispatch)                 \
     X(CmdDispatchIndirect) X(CmdPipelineBarrier) X(CmdCopyBuffer) X(CmdFillBuffer)                 \
     X(CmdResetQueryPool) X(CmdWriteTimestamp)
+/* Those of extensions: NULL where the extension is not there or not asked for. */
+#ifdef VK_KHR_cooperative_matrix
+#define OSL_VK_MATRIX_CALLS(X) X(GetPhysicalDeviceCooperativeMatrixPropertiesKHR)
+#else
+#define OSL_VK_MATRIX_CALLS(X)
+#endif
+#define OSL_VK_INSTANCE_OPTIONAL_CALLS(X)                                                          \
+    X(CreateDebugUtilsMessengerEXT) X(DestroyDebugUtilsMessengerEXT) OSL_VK_MATRIX_CALLS(X)
+#define OSL_VK_DEVICE_OPTIONAL_CALLS(X) X(GetMemoryHostPointerPropertiesEXT)
 
 #define OSL_VK_MEMBER(name) PFN_vk##name name;
 
 struct osl_vk {
     void *library; /* NULL where the entry point was given */
     PFN_vkGetInstanceProcAddr GetInstanceProcAddr;
+    uint32_t api_version; /* whose rules we follow: the loader's, at most 1.3 */
     VkInstance instance;
+    VkDebugUtilsMessengerEXT messenger;
     bool validation; /* the Khronos validation layer is on; its messages go to the log as errors */
     uint32_t validation_messages; /* errors and warnings so far */
     uint32_t device_count;
@@ -53,13 +65,16 @@ struct osl_vk {
     struct osl_vk_facts facts[OSL_VK_DEVICES_MAX];
     OSL_VK_GLOBAL_CALLS(OSL_VK_MEMBER)
     OSL_VK_INSTANCE_CALLS(OSL_VK_MEMBER)
+    OSL_VK_INSTANCE_OPTIONAL_CALLS(OSL_VK_MEMBER)
 };
 
 struct osl_vk_open {
     /* vkGetInstanceProcAddr of a platform that links Vulkan itself, or of a test; NULL: the
      * system's loader is opened (libvulkan.so.1). */
     PFN_vkVoidFunction (*entry)(void *instance, const char *name);
-    bool validation; /* ask for VK_LAYER_KHRONOS_validation with synchronization validation */
+    /* Ask for VK_LAYER_KHRONOS_validation with synchronization validation. Where it is not
+     * installed a warning is logged and osl_vk.validation stays false. */
+    bool validation;
 };
 
 /* Opens the library, makes an instance and reads every device's facts. UNSUPPORTED when there is
@@ -84,6 +99,8 @@ struct osl_vk_buffer {
     uint64_t bytes;
     uint8_t *mapped; /* of host-visible kinds; NULL otherwise */
     bool coherent;
+    uint64_t taken_bytes; /* of its heap: bytes, rounded up by the driver */
+    uint32_t heap; /* index in facts->heaps; OSL_VK_HEAPS_MAX: imported, takes nothing */
 };
 
 enum osl_vk_memory {
@@ -108,6 +125,9 @@ struct osl_vk_device {
     bool subgroup, fp16, dot, matrix;
     VkDevice handle;
     VkQueue queue;
+    uint32_t queue_family;
+    VkPhysicalDeviceMemoryProperties memory; /* types and heaps */
+    uint64_t heap_used_bytes[OSL_VK_HEAPS_MAX]; /* by our own buffers */
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout pipeline_layout;
     VkPipelineCache cache;
@@ -117,6 +137,7 @@ struct osl_vk_device {
     struct osl_vk_pipeline pipelines[OSL_VK_PIPELINES_MAX];
     uint32_t pipeline_count;
     OSL_VK_DEVICE_CALLS(OSL_VK_MEMBER)
+    OSL_VK_DEVICE_OPTIONAL_CALLS(OSL_VK_MEMBER)
 };
 
 /* Features that the facts report and the tier allows are switched on. state_dir: where the
@@ -142,6 +163,9 @@ OSL_MUST_USE enum osl_status osl_vk_buffer_import(struct osl_vk_device *device, 
                                                   uint64_t bytes, struct osl_vk_buffer **out,
                                                   struct osl_error *error);
 
+/* Frees a buffer before its device is closed; NULL is fine. The device must not be using it. */
+void osl_vk_buffer_free(struct osl_vk_device *device, struct osl_vk_buffer *buffer);
+
 /* The pipeline of an embedded module with these specialization constants (constant_id i is
  * spec[i]); made at the first asking, the same one given afterwards. UNSUPPORTED: this build has
  * no such module. */
@@ -150,12 +174,7 @@ OSL_MUST_USE enum osl_status osl_vk_pipeline_get(struct osl_vk_device *device, c
                                                  const struct osl_vk_pipeline **out,
                                                  struct osl_error *error);
 
-/* An embedded module; words NULL if this build has none of that name. */
-struct osl_vk_shader {
-    const char *name;
-    const uint32_t *words;
-    uint32_t bytes;
-};
+/* An embedded module (shaders/embedded.h); NULL if this build has none of that name. */
 const struct osl_vk_shader *osl_vk_shader_find(const char *name);
 /* SHA-256 over all embedded modules: names what self-test results were for. */
 void osl_vk_shader_hash(uint8_t digest_out[32]);
