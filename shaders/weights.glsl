@@ -10,6 +10,7 @@
 // f32, and 2^(e-127) with e = 0 is applied as two normal factors. NaN scales stay NaN.
 // Sources: shared formats note, sections 5 and 7; OCP Microscaling formats 1.0, 5.3.3 and 5.4.1.
 #extension GL_EXT_control_flow_attributes : require
+#include "half.glsl"
 
 const uint OSL_F32 = 0u, OSL_F16 = 1u, OSL_BF16 = 2u, OSL_Q8_0 = 3u, OSL_MXFP4 = 4u,
            OSL_Q8_0_NATIVE = 5u, OSL_MXFP4_NATIVE = 6u;
@@ -37,19 +38,6 @@ uvec4 osl_load4(uint slab, uint at)
 uint osl_load1(uint slab, uint at)
 {
     return slab == 0u ? w0_1[at] : slab == 1u ? w1_1[at] : slab == 2u ? w2_1[at] : w3_1[at];
-}
-
-// An f16 in the low half of h, exactly.
-float osl_half(uint h)
-{
-    uint magnitude = (h & 0x7fffu) << 13;
-    float value = uintBitsToFloat(magnitude + (112u << 23));
-    if ((h & 0x7c00u) == 0u) { // subnormal: one added above 2^-14, then taken off
-        value = uintBitsToFloat(magnitude + (113u << 23)) - uintBitsToFloat(113u << 23);
-    } else if ((h & 0x7c00u) == 0x7c00u) {
-        value = uintBitsToFloat(magnitude | 0x7f800000u);
-    }
-    return (h & 0x8000u) != 0u ? -value : value;
 }
 
 // 2^(e-128), for doubled integers, as two factors of which neither is subnormal.
