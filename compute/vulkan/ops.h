@@ -102,8 +102,7 @@ struct osl_vk_net {
     uint32_t routes;   /* [token][used] expert ids (uint), then weights (float) behind all ids */
     uint32_t groups;   /* tokens sorted by expert: osl_vk_groups_words */
     uint32_t counters; /* [OSL_GPU_COUNTERS] uint, zero between dispatches that use them */
-    struct osl_vk_binding rope; /* AUX of attention: f32 inverse frequency [head_dim/2], then the
-                                 * concentration */
+    struct osl_vk_binding rope; /* AUX of attention: what osl_vk_rope_fill makes */
 };
 
 /* ---- Decode: one token. op_matvec.c ------------------------------------------------------- */
@@ -137,13 +136,20 @@ enum osl_status osl_vk_logits(struct osl_vk_recorder *r, const struct osl_vk_net
 
 /* ---- Attention and elementwise. op_attend.c, op_rows.c ------------------------------------ */
 
+/* What `rope` holds: of every pair the turns that one position makes, as a binary fraction of 64
+ * bits (high words, then low words), then the concentration; OSL_VK_ROPE_WORDS in all.
+ *   inverse_frequency [head_dim/2], radians a position */
+#define OSL_VK_ROPE_WORDS(head_dim) ((head_dim) + 1u)
+void osl_vk_rope_fill(uint32_t *words_out, uint32_t head_dim, const float *inverse_frequency,
+                      float concentration);
+
 /* X[t] = table[tokens[t]] for the step's tokens; table in host memory or on the device. */
 enum osl_status osl_vk_embed(struct osl_vk_recorder *r, const struct osl_vk_net *net,
                              const struct osl_vk_matrix *table, struct osl_error *error);
 /* NORM[t] = rmsnorm(X[t], gain) for the step's tokens. */
 enum osl_status osl_vk_rmsnorm(struct osl_vk_recorder *r, const struct osl_vk_net *net,
                                const struct osl_vk_vector *gain, struct osl_error *error);
-/* Rotates q and k of QKV[t] in place, stores k and v in the cache. Prefill. */
+/* Rotates q of QKV[t] in place, rotates k on the way to the cache, stores k and v. Prefill. */
 enum osl_status osl_vk_rope_store(struct osl_vk_recorder *r, const struct osl_vk_net *net,
                                   const struct osl_vk_kv *kv, struct osl_error *error);
 /* ATTN[t] = attention of every token of the step, causal, window, sinks. Prefill. */

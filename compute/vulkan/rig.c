@@ -407,9 +407,12 @@ static enum osl_status place_aux(struct osl_vk_rig *rig, struct osl_error *error
         rig->rope[i] = (float)pow(ROPE_THETA, -2.0 * (double)i / (double)s->head_dim);
     }
     rig->rope[half] = ROPE_CONCENTRATION;
-    enum osl_status status = osl_vk_rig_area(rig, (half + 1) * 4, &rig->net.rope, error);
+    uint32_t words[OSL_VK_ROPE_WORDS(OSL_HEAD_DIM_MAX)];
+    uint64_t rope_bytes = OSL_VK_ROPE_WORDS(s->head_dim) * sizeof words[0];
+    osl_vk_rope_fill(words, s->head_dim, rig->rope, rig->rope[half]);
+    enum osl_status status = osl_vk_rig_area(rig, rope_bytes, &rig->net.rope, error);
     if (status == OSL_OK) {
-        status = osl_vk_rig_write(rig, &rig->net.rope, 0, rig->rope, (half + 1) * 4, error);
+        status = osl_vk_rig_write(rig, &rig->net.rope, 0, words, rope_bytes, error);
     }
     if (status == OSL_OK) {
         status = osl_vk_rig_area(rig, (uint64_t)s->vocab * 4, &rig->pick.seen, error);

@@ -20,7 +20,7 @@ struct osl_vk_rig {
     VkCommandPool pool; /* of the transfers */
     VkCommandBuffer transfer, launches; /* launches: what was recorded last */
     struct osl_gpu_step step_host;      /* pick and ring_index are the caller's to fill */
-    float rope[OSL_HEAD_DIM_MAX / 2 + 1]; /* what net.rope holds: see there */
+    float rope[OSL_HEAD_DIM_MAX / 2 + 1]; /* inverse frequencies, then the concentration */
 };
 
 #define OSL_VK_RIG_ACT_BYTES (24u << 20)
