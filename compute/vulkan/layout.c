@@ -55,7 +55,8 @@ uint64_t osl_vk_scale_row_bytes(enum osl_vk_layout layout, uint32_t cols)
 
 uint64_t osl_vk_scales_offset(enum osl_vk_layout layout, uint32_t rows, uint32_t cols)
 {
-    return osl_vk_scale_stride(layout, cols) == 0 ? 0 : rows * osl_vk_matrix_row_bytes(layout, cols);
+    bool apart = osl_vk_scale_stride(layout, cols) != 0;
+    return apart ? rows * osl_vk_matrix_row_bytes(layout, cols) : 0;
 }
 
 uint64_t osl_vk_matrix_bytes(enum osl_vk_layout layout, uint32_t rows, uint32_t cols)
