@@ -20,33 +20,6 @@ static uint64_t round_up(uint64_t value, uint64_t step)
 
 /* ---- Opening ----------------------------------------------------------------------------- */
 
-static enum osl_status make_transfer(struct osl_vk_rig *rig, struct osl_error *error)
-{
-    struct osl_vk_device *device = rig->device;
-    VkResult result = device->CreateFence(
-        device->handle, &(VkFenceCreateInfo){.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO}, NULL,
-        &rig->fence);
-    if (result != VK_SUCCESS) {
-        return osl_vk_fail(error, "vkCreateFence", result);
-    }
-    result = device->CreateCommandPool(
-        device->handle,
-        &(VkCommandPoolCreateInfo){.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                   .queueFamilyIndex = device->queue_family},
-        NULL, &rig->pool);
-    if (result != VK_SUCCESS) {
-        return osl_vk_fail(error, "vkCreateCommandPool", result);
-    }
-    result = device->AllocateCommandBuffers(
-        device->handle,
-        &(VkCommandBufferAllocateInfo){.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                       .commandPool = rig->pool,
-                                       .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                       .commandBufferCount = 1},
-        &rig->transfer);
-    return result == VK_SUCCESS ? OSL_OK : osl_vk_fail(error, "vkAllocateCommandBuffers", result);
-}
-
 static enum osl_status make_buffers(struct osl_vk_rig *rig, struct osl_error *error)
 {
     const struct {
@@ -80,7 +53,7 @@ enum osl_status osl_vk_rig_open(struct osl_vk_rig *rig, struct osl_vk_device *de
     rig->device = device;
     enum osl_status status = make_buffers(rig, error);
     if (status == OSL_OK) {
-        status = make_transfer(rig, error);
+        status = osl_vk_transfer_open(&rig->transfer, device, error);
     }
     if (status == OSL_OK) {
         struct osl_vk_binding step = {.buffer = rig->step};
@@ -99,12 +72,7 @@ void osl_vk_rig_close(struct osl_vk_rig *rig)
         return; /* never opened */
     }
     osl_vk_recorder_close(&rig->recorder);
-    if (rig->pool != VK_NULL_HANDLE) {
-        device->DestroyCommandPool(device->handle, rig->pool, NULL);
-    }
-    if (rig->fence != VK_NULL_HANDLE) {
-        device->DestroyFence(device->handle, rig->fence, NULL);
-    }
+    osl_vk_transfer_close(&rig->transfer);
     struct osl_vk_buffer *const buffers[] = {rig->step,    rig->act, rig->vec, rig->aux,
                                              rig->weights, rig->up,  rig->down};
     for (uint32_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
@@ -115,47 +83,16 @@ void osl_vk_rig_close(struct osl_vk_rig *rig)
 
 /* ---- Moving bytes ------------------------------------------------------------------------ */
 
-static enum osl_status transfer_begin(struct osl_vk_rig *rig, struct osl_error *error)
-{
-    struct osl_vk_device *device = rig->device;
-    VkResult result = device->ResetCommandPool(device->handle, rig->pool, 0);
-    if (result != VK_SUCCESS) {
-        return osl_vk_fail(error, "vkResetCommandPool", result);
-    }
-    result = device->BeginCommandBuffer(
-        rig->transfer, &(VkCommandBufferBeginInfo){
-                           .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-                           .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT});
-    if (result != VK_SUCCESS) {
-        return osl_vk_fail(error, "vkBeginCommandBuffer", result);
-    }
-    osl_vk_command_barrier(device, rig->transfer);
-    return OSL_OK;
-}
-
-static enum osl_status transfer_end(struct osl_vk_rig *rig, struct osl_error *error)
-{
-    struct osl_vk_device *device = rig->device;
-    osl_vk_command_barrier(device, rig->transfer);
-    VkResult result = device->EndCommandBuffer(rig->transfer);
-    if (result != VK_SUCCESS) {
-        return osl_vk_fail(error, "vkEndCommandBuffer", result);
-    }
-    return osl_vk_submit_wait(device, rig->fence, &rig->transfer, 1, TIMEOUT_NS, error);
-}
-
 static enum osl_status copy_piece(struct osl_vk_rig *rig, const struct osl_vk_buffer *from,
                                   uint64_t from_offset, const struct osl_vk_buffer *to,
                                   uint64_t to_offset, uint64_t bytes, struct osl_error *error)
 {
-    enum osl_status status = transfer_begin(rig, error);
+    enum osl_status status = osl_vk_transfer_begin(&rig->transfer, error);
     if (status != OSL_OK) {
         return status;
     }
-    rig->device->CmdCopyBuffer(
-        rig->transfer, from->handle, to->handle, 1,
-        &(VkBufferCopy){.srcOffset = from_offset, .dstOffset = to_offset, .size = bytes});
-    return transfer_end(rig, error);
+    osl_vk_transfer_copy(&rig->transfer, from, from_offset, to, to_offset, bytes);
+    return osl_vk_transfer_run(&rig->transfer, TIMEOUT_NS, error);
 }
 
 enum osl_status osl_vk_rig_write(struct osl_vk_rig *rig, const struct osl_vk_binding *to,
@@ -233,14 +170,14 @@ enum osl_status osl_vk_rig_area(struct osl_vk_rig *rig, uint64_t bytes, struct o
     enum osl_status status =
         take(&rig->aux_used, whole, OSL_VK_RIG_AUX_BYTES, "an area", &offset, error);
     if (status == OSL_OK) {
-        status = transfer_begin(rig, error);
+        status = osl_vk_transfer_begin(&rig->transfer, error);
     }
     if (status != OSL_OK) {
         return status;
     }
-    rig->device->CmdFillBuffer(rig->transfer, rig->aux->handle, offset, whole, 0);
+    osl_vk_transfer_fill(&rig->transfer, rig->aux, offset, whole, 0);
     *out = (struct osl_vk_binding){.buffer = rig->aux, .offset = offset, .bytes = whole};
-    return transfer_end(rig, error);
+    return osl_vk_transfer_run(&rig->transfer, TIMEOUT_NS, error);
 }
 
 enum osl_status osl_vk_rig_vector(struct osl_vk_rig *rig, const float *values, uint32_t count,
@@ -359,6 +296,8 @@ static enum osl_status place_activations(struct osl_vk_rig *rig, struct osl_erro
     const struct osl_shape *s = &net->shape;
     uint64_t tokens = net->limits.prefill_tokens;
     uint64_t chosen = tokens * s->experts_used;
+    /* Plenty for any way to group tokens. */
+    uint64_t groups = 4 * chosen + 8 * (uint64_t)s->experts + 4096;
     const struct {
         uint32_t *out;
         uint64_t floats;
@@ -373,7 +312,7 @@ static enum osl_status place_activations(struct osl_vk_rig *rig, struct osl_erro
         {&net->buffer[OSL_BUFFER_LOGITS], (uint64_t)net->limits.logits_rows * s->vocab},
         {&net->parts, osl_vk_parts_floats(s, net->limits.context_tokens)},
         {&net->routes, chosen * 2},
-        {&net->groups, osl_vk_groups_words(s, net->limits.prefill_tokens)},
+        {&net->groups, groups},
         {&net->counters, OSL_GPU_COUNTERS},
     };
     for (uint32_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
@@ -387,16 +326,15 @@ static enum osl_status place_activations(struct osl_vk_rig *rig, struct osl_erro
 
 static enum osl_status poison_activations(struct osl_vk_rig *rig, struct osl_error *error)
 {
-    enum osl_status status = transfer_begin(rig, error);
+    enum osl_status status = osl_vk_transfer_begin(&rig->transfer, error);
     if (status != OSL_OK) {
         return status;
     }
-    struct osl_vk_device *device = rig->device;
-    device->CmdFillBuffer(rig->transfer, rig->act->handle, 0, OSL_VK_RIG_ACT_BYTES, NAN_WORD);
-    osl_vk_command_barrier(device, rig->transfer);
-    device->CmdFillBuffer(rig->transfer, rig->act->handle, (uint64_t)rig->net.counters * 4,
-                          OSL_GPU_COUNTERS * 4, 0);
-    return transfer_end(rig, error);
+    osl_vk_transfer_fill(&rig->transfer, rig->act, 0, OSL_VK_RIG_ACT_BYTES, NAN_WORD);
+    osl_vk_command_barrier(rig->device, rig->transfer.command);
+    osl_vk_transfer_fill(&rig->transfer, rig->act, (uint64_t)rig->net.counters * 4,
+                         OSL_GPU_COUNTERS * 4, 0);
+    return osl_vk_transfer_run(&rig->transfer, TIMEOUT_NS, error);
 }
 
 static enum osl_status place_aux(struct osl_vk_rig *rig, struct osl_error *error)
@@ -423,6 +361,10 @@ static enum osl_status place_aux(struct osl_vk_rig *rig, struct osl_error *error
     }
     if (status == OSL_OK) {
         status = osl_vk_rig_area(rig, sizeof(struct osl_gpu_pick_result), &rig->pick.result, error);
+    }
+    if (status == OSL_OK) {
+        status =
+            osl_vk_rig_area(rig, sizeof(struct osl_gpu_pick_scratch), &rig->pick.scratch, error);
     }
     return status;
 }
@@ -482,7 +424,8 @@ enum osl_status osl_vk_rig_rerun(struct osl_vk_rig *rig, const struct osl_step *
     if (status != OSL_OK) {
         return status;
     }
-    return osl_vk_submit_wait(rig->device, rig->fence, &rig->launches, 1, TIMEOUT_NS, error);
+    return osl_vk_submit_wait(rig->device, rig->transfer.fence, &rig->launches, 1, TIMEOUT_NS,
+                              error);
 }
 
 enum osl_status osl_vk_rig_run(struct osl_vk_rig *rig, const struct osl_step *step,

@@ -8,6 +8,7 @@
 #include "compute/kernels.h"
 #include "compute/vulkan/ops.h"
 #include "compute/vulkan/record.h"
+#include "compute/vulkan/transfer.h"
 
 struct osl_vk_rig {
     struct osl_vk_device *device;
@@ -16,10 +17,9 @@ struct osl_vk_rig {
     struct osl_vk_pick_net pick;
     struct osl_vk_buffer *step, *act, *vec, *aux, *weights, *up, *down; /* up, down: staging */
     uint64_t act_used, vec_used, aux_used, weights_used;
-    VkFence fence;
-    VkCommandPool pool; /* of the transfers */
-    VkCommandBuffer transfer, launches; /* launches: what was recorded last */
-    struct osl_gpu_step step_host;      /* pick and ring_index are the caller's to fill */
+    struct osl_vk_transfer transfer;
+    VkCommandBuffer launches;      /* what was recorded last */
+    struct osl_gpu_step step_host; /* pick and ring_index are the caller's to fill */
     float rope[OSL_HEAD_DIM_MAX / 2 + 1]; /* inverse frequencies, then the concentration */
 };
 
