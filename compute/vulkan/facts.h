@@ -21,11 +21,18 @@ enum osl_vk_tier {
 /* "base", "subgroup", "fp16", "dot", "matrix" */
 const char *osl_vk_tier_name(enum osl_vk_tier tier);
 
-enum osl_vk_type { OSL_VK_DISCRETE, OSL_VK_INTEGRATED, OSL_VK_VIRTUAL, OSL_VK_SOFTWARE, OSL_VK_OTHER };
+enum osl_vk_type {
+    OSL_VK_DISCRETE,
+    OSL_VK_INTEGRATED,
+    OSL_VK_VIRTUAL,
+    OSL_VK_SOFTWARE,
+    OSL_VK_OTHER
+};
 
 struct osl_vk_heap {
     uint64_t bytes;
-    uint64_t budget_bytes; /* VK_EXT_memory_budget; without it 0.8 of bytes (device), host's available */
+    uint64_t budget_bytes; /* VK_EXT_memory_budget, or 0.8 of bytes without it; of host memory no
+                            * more than is available */
     bool device_local;
     bool host_visible; /* some type of it is */
 };

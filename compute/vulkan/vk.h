@@ -132,6 +132,7 @@ struct osl_vk_device {
     VkPipelineLayout pipeline_layout;
     VkPipelineCache cache;
     bool cache_loaded; /* the cache file was there and fitted */
+    uint8_t cache_digest[32]; /* of what is in that file */
     struct osl_vk_buffer buffers[OSL_VK_BUFFERS_MAX];
     uint32_t buffer_count;
     struct osl_vk_pipeline pipelines[OSL_VK_PIPELINES_MAX];

@@ -31,11 +31,12 @@ static inline uint32_t vk_test_index(const struct osl_vk *vk)
     return index < vk->device_count ? index : 0;
 }
 
-/* Opens Vulkan with the validation layer; ends the program with 77 and a reason on stdout where
- * there is no device to test on. */
-static inline void vk_test_open(struct osl_vk *vk)
+/* Opens Vulkan with the validation layer, by an entry point or (NULL) the system's loader; ends the
+ * program with 77 and a reason on stdout where there is no device to test on. */
+static inline void vk_test_open_by(struct osl_vk *vk,
+                                   PFN_vkVoidFunction (*entry)(void *instance, const char *name))
 {
-    struct osl_vk_open open = {.validation = true};
+    struct osl_vk_open open = {.entry = entry, .validation = true};
     struct osl_error error;
     osl_log_set_sink(vk_test_log, NULL, OSL_LOG_WARN);
     if (osl_vk_open(vk, &open, &error) != OSL_OK) {
@@ -49,6 +50,11 @@ static inline void vk_test_open(struct osl_vk *vk)
     }
     printf("on %s (%s)%s\n", facts->name, facts->driver,
            vk->validation ? ", validated" : ", NO validation layer");
+}
+
+static inline void vk_test_open(struct osl_vk *vk)
+{
+    vk_test_open_by(vk, NULL);
 }
 
 /* Closes it. Any message of the validation layer since it was opened is a failure. */
