@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "compute/pick.h"
+#include "model/candidates.h"
 #include "model/exp.h"
 #include "model/pcg32.h"
 
@@ -33,6 +35,8 @@ struct osl_sampler {
     struct osl_sampling sampling;
     struct osl_pcg32 generator;
     bool penalised; /* any penalty is on */
+    int32_t bias_token[OSL_BIAS_MAX];
+    float bias_value[OSL_BIAS_MAX];
 
     uint32_t *seen;               /* [vocab] times each token was seen */
     float *logits;                /* [vocab] after bias and penalties; -inf if not to be picked */
@@ -140,6 +144,10 @@ enum osl_status osl_sampler_begin(struct osl_sampler *s, const struct osl_sampli
     s->sampling = *sampling;
     s->penalised = sampling->repetition_penalty != 1 || sampling->presence_penalty != 0 ||
                    sampling->frequency_penalty != 0;
+    for (uint32_t i = 0; i < sampling->bias_count; i++) {
+        s->bias_token[i] = sampling->bias[i].token;
+        s->bias_value[i] = sampling->bias[i].bias;
+    }
     osl_pcg32_seed(&s->generator, sampling->seed, sampling->seed);
     memset(s->seen, 0, s->vocab * sizeof *s->seen);
     return OSL_OK;
@@ -157,56 +165,6 @@ void osl_sampler_forget(struct osl_sampler *s, int32_t token)
     if (token >= 0 && (uint32_t)token < s->vocab && s->seen[token] > 0) {
         s->seen[token]--;
     }
-}
-
-/* ---- Bias and penalties ------------------------------------------------------------------- */
-
-static float penalise(const struct osl_sampling *sampling, float logit, uint32_t seen)
-{
-    logit = logit > 0 ? logit / sampling->repetition_penalty : logit * sampling->repetition_penalty;
-    return logit - sampling->presence_penalty - sampling->frequency_penalty * (float)seen;
-}
-
-/* Fills s->logits: finite for what may be picked, -inf for the rest. */
-static void adjust(struct osl_sampler *s, const float *logits, uint32_t count,
-                   const uint32_t *allowed)
-{
-    const float big = 1e30f; /* keeps what comes finite: bias and penalties are at most 100 */
-    const struct osl_sampling *sampling = &s->sampling;
-    for (uint32_t i = 0; i < count; i++) {
-        float logit = logits[i] > big ? big : logits[i];
-        s->logits[i] = logit >= -big ? logit : logit == -INFINITY || logit != logit ? -INFINITY
-                                                                                    : -big;
-    }
-    for (uint32_t i = 0; i < sampling->bias_count; i++) {
-        if ((uint32_t)sampling->bias[i].token < count) {
-            s->logits[sampling->bias[i].token] += sampling->bias[i].bias;
-        }
-    }
-    for (uint32_t i = 0; s->penalised && i < count; i++) {
-        if (s->seen[i] != 0) {
-            s->logits[i] = penalise(sampling, s->logits[i], s->seen[i]);
-        }
-    }
-    for (uint32_t i = 0; allowed != NULL && i < count; i++) {
-        if (!(allowed[i / 32] >> i % 32 & 1)) {
-            s->logits[i] = -INFINITY;
-        }
-    }
-}
-
-/* The first of the largest; -1 if all are -inf. */
-static int32_t find_best(const float *logits, uint32_t count)
-{
-    float best = -INFINITY;
-    int32_t token = -1;
-    for (uint32_t i = 0; i < count; i++) {
-        if (logits[i] > best) {
-            best = logits[i];
-            token = (int32_t)i;
-        }
-    }
-    return token;
 }
 
 /* ---- Buckets ------------------------------------------------------------------------------ */
@@ -402,12 +360,32 @@ static int32_t draw(struct osl_sampler *s, uint32_t count)
     return walk_down(s, walk, count).token;
 }
 
+static void fill_pick(const struct osl_sampler *s, uint32_t token_count, const uint32_t *allowed,
+                      struct osl_pick *out)
+{
+    const struct osl_sampling *sampling = &s->sampling;
+    *out = (struct osl_pick){
+        .token_count = token_count < s->vocab ? token_count : s->vocab,
+        .allowed = allowed,
+        .temperature = sampling->temperature,
+        .repetition_penalty = sampling->repetition_penalty,
+        .presence_penalty = sampling->presence_penalty,
+        .frequency_penalty = sampling->frequency_penalty,
+        .seen = s->penalised ? s->seen : NULL,
+        .bias_count = sampling->bias_count,
+        .bias_token = s->bias_token,
+        .bias_value = s->bias_value,
+    };
+}
+
 int32_t osl_sampler_pick(struct osl_sampler *s, const float *logits, uint32_t token_count,
                          const uint32_t *allowed)
 {
-    uint32_t count = token_count < s->vocab ? token_count : s->vocab;
-    adjust(s, logits, count, allowed);
-    int32_t best = find_best(s->logits, count);
+    struct osl_pick pick;
+    fill_pick(s, token_count, allowed, &pick);
+    uint32_t count = pick.token_count;
+    osl_pick_adjust(&pick, logits, s->logits);
+    int32_t best = osl_pick_greedy(s->logits, count);
     if (best < 0 || s->sampling.temperature == 0) {
         return best;
     }
@@ -416,4 +394,53 @@ int32_t osl_sampler_pick(struct osl_sampler *s, const float *logits, uint32_t to
     int32_t token = draw(s, count);
     OSL_ASSERT(token >= 0);
     return token;
+}
+
+/* ---- Where a backend picks ---------------------------------------------------------------- */
+
+bool osl_sampler_plain(const struct osl_sampler *s)
+{
+    const struct osl_sampling *sampling = &s->sampling;
+    return sampling->temperature == 0 ||
+           (sampling->top_k == 0 && sampling->top_p >= 1 && sampling->min_p <= 0);
+}
+
+bool osl_sampler_penalises(const struct osl_sampler *s)
+{
+    return s->penalised;
+}
+
+void osl_sampler_ahead(const struct osl_sampler *s, uint32_t token_count, const uint32_t *allowed,
+                       uint32_t under_way, uint32_t count, struct osl_pick *out)
+{
+    OSL_ASSERT(count <= OSL_PICK_AHEAD_MAX);
+    fill_pick(s, token_count, allowed, out);
+    struct osl_pcg32 generator = s->generator;
+    for (uint32_t i = 0; s->sampling.temperature > 0 && i < under_way + count; i++) {
+        double unit = osl_pcg32_unit(&generator);
+        if (i >= under_way) {
+            out->uniform_draw[i - under_way] = (float)unit; /* 24 bits: exact */
+        }
+    }
+}
+
+void osl_sampler_drawn(struct osl_sampler *s)
+{
+    if (s->sampling.temperature > 0) {
+        osl_pcg32_next(&s->generator);
+    }
+}
+
+bool osl_sampler_pick_candidates(struct osl_sampler *s, const struct osl_candidates *candidates,
+                                 int32_t *token_out)
+{
+    _Static_assert(sizeof(struct osl_candidate) <= sizeof *s->sorted, "shares its memory");
+    OSL_ASSERT(candidates->count <= s->vocab);
+    struct osl_pcg32 generator = s->generator;
+    double unit = osl_pcg32_unit(&generator);
+    if (!osl_candidates_pick(&s->sampling, candidates, (void *)s->sorted, unit, token_out)) {
+        return false;
+    }
+    s->generator = generator;
+    return true;
 }

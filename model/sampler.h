@@ -11,6 +11,7 @@
 #ifndef OSL_SAMPLER_H
 #define OSL_SAMPLER_H
 
+#include "compute/backend.h"
 #include "platform/platform.h"
 
 #define OSL_BIAS_MAX 64
@@ -51,6 +52,33 @@ void osl_sampler_forget(struct osl_sampler *sampler, int32_t token);
  * which is never picked; -1 if nothing can be (then nothing is drawn either). O(vocab). */
 int32_t osl_sampler_pick(struct osl_sampler *sampler, const float *logits, uint32_t token_count,
                          const uint32_t *allowed);
+
+/* ---- Where a backend picks ----------------------------------------------------------------
+ *
+ * A device picks by itself where no filter is on. It spends the same random number on a token as
+ * the host would, and adjusts logits by the same roundings, but its draw walks the tokens in rising
+ * order of id instead of falling order of probability, and sums weights in float: the distribution
+ * is the same (each probability to about 1e-6), the token for a seed is another. Greedy picks are
+ * the same as the host's for the same logits. With filters the device lists candidates and the draw
+ * is the host's. Either way a number is spent on a token that was taken and on no other, so the
+ * text does not depend on how far ahead the device was. */
+
+/* No filter is on, or none matters (greedy): a backend may pick. */
+bool osl_sampler_plain(const struct osl_sampler *sampler);
+/* A penalty is on: what was seen matters. */
+bool osl_sampler_penalises(const struct osl_sampler *sampler);
+/* What a backend needs to pick `count` tokens (at most OSL_PICK_AHEAD_MAX) behind `under_way` ones
+ * not taken yet; draws nothing. Pointers in it are the sampler's, valid until it is begun again. */
+void osl_sampler_ahead(const struct osl_sampler *sampler, uint32_t token_count,
+                       const uint32_t *allowed, uint32_t under_way, uint32_t count,
+                       struct osl_pick *out);
+/* A token that a backend picked was taken: its random number is spent. */
+void osl_sampler_drawn(struct osl_sampler *sampler);
+/* Picks from candidates, filters applied, temperature above 0; false (nothing is drawn) if they do
+ * not hold all that the filters keep: then osl_sampler_pick does it from the logits. The same token
+ * as that, except where model/candidates.h says. */
+bool osl_sampler_pick_candidates(struct osl_sampler *sampler,
+                                 const struct osl_candidates *candidates, int32_t *token_out);
 
 /* log p of every token is logit - the returned value: log sum exp over [vocab], in double. */
 double osl_log_sum_exp(const float *logits, uint32_t vocab);
