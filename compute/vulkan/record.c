@@ -20,6 +20,7 @@ static enum osl_status make_pools(struct osl_vk_recorder *recorder, bool profile
                                    .queueFamilyIndex = device->queue_family},
         NULL, &recorder->pool);
     if (result != VK_SUCCESS) {
+        recorder->pool = VK_NULL_HANDLE; /* undefined after a failure, as all that follow */
         return osl_vk_fail(error, "vkCreateCommandPool", result);
     }
     result = device->CreateDescriptorPool(
@@ -32,6 +33,7 @@ static enum osl_status make_pools(struct osl_vk_recorder *recorder, bool profile
                                                   .descriptorCount = POOL_BINDINGS}},
         NULL, &recorder->sets_pool);
     if (result != VK_SUCCESS) {
+        recorder->sets_pool = VK_NULL_HANDLE;
         return osl_vk_fail(error, "vkCreateDescriptorPool", result);
     }
     if (!profile || device->facts->timestamp_ns <= 0.0f) {
@@ -43,7 +45,11 @@ static enum osl_status make_pools(struct osl_vk_recorder *recorder, bool profile
                                  .queryType = VK_QUERY_TYPE_TIMESTAMP,
                                  .queryCount = 2 * OSL_VK_TIMES_MAX},
         NULL, &recorder->queries);
-    return result == VK_SUCCESS ? OSL_OK : osl_vk_fail(error, "vkCreateQueryPool", result);
+    if (result != VK_SUCCESS) {
+        recorder->queries = VK_NULL_HANDLE;
+        return osl_vk_fail(error, "vkCreateQueryPool", result);
+    }
+    return OSL_OK;
 }
 
 enum osl_status osl_vk_recorder_open(struct osl_vk_recorder *recorder,

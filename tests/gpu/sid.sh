@@ -26,7 +26,8 @@ packages='gcc libc6-dev cmake ninja-build pkgconf libcjson-dev libutf8proc-dev l
     vulkan-validationlayers'
 lacking() {
     for package in $packages; do
-        [ -n "$(find "$sid/var/lib/dpkg/info" -name "$package.list" -o -name "$package:*.list")" ] ||
+        found=$(find "$sid/var/lib/dpkg/info" -name "$package.list" -o -name "$package:*.list")
+        [ -n "$found" ] ||
             printf ' %s' "$package"
     done
 }
