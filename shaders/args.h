@@ -106,4 +106,41 @@ struct osl_gpu_pick_push {
     OSL_GPU_UINT experts_used;
 };
 
+/* ---- Push constants of the decode shaders (op_matvec.c). Offsets in ACT and VEC are floats, those
+ * in slabs bytes. */
+#define OSL_GPU_NONE 0xffffffffu /* a bias that is not there */
+
+struct osl_gpu_matvec {
+    OSL_GPU_UINT x, gain;
+    OSL_GPU_FLOAT eps;
+    OSL_GPU_UINT group_rows;     /* rows a workgroup makes */
+    OSL_GPU_UINT group_first[3]; /* of each weight */
+    OSL_GPU_UINT rows[3];
+    OSL_GPU_UINT scales[3];
+    OSL_GPU_UINT bias[3];
+    OSL_GPU_UINT y[3];
+};
+
+struct osl_gpu_router {
+    OSL_GPU_UINT x, gain;
+    OSL_GPU_FLOAT eps;
+    OSL_GPU_UINT norm, router, ids, weights, counter;
+    OSL_GPU_UINT scales, bias;
+};
+
+struct osl_gpu_expert_up {
+    OSL_GPU_UINT x, h, ids;
+    OSL_GPU_UINT rows, group_rows; /* of an expert */
+    OSL_GPU_UINT per_slab, expert_bytes, scales;
+    OSL_GPU_UINT bias[2];
+    OSL_GPU_FLOAT alpha, limit;
+};
+
+struct osl_gpu_expert_down {
+    OSL_GPU_UINT x, h, ids, weights;
+    OSL_GPU_UINT rows, group_rows;
+    OSL_GPU_UINT per_slab, expert_bytes, scales;
+    OSL_GPU_UINT bias;
+};
+
 #endif
