@@ -133,10 +133,9 @@ static enum osl_status check_size(const struct osl_vk_device *device, uint64_t b
     return OSL_OK;
 }
 
-/* Allocates, binds and maps; buffer->handle is there. */
+/* Allocates and binds; buffer->handle is there. */
 static enum osl_status back_buffer(struct osl_vk_device *device, struct osl_vk_buffer *buffer,
-                                   const VkMemoryAllocateInfo *info, bool map,
-                                   struct osl_error *error)
+                                   const VkMemoryAllocateInfo *info, struct osl_error *error)
 {
     VkDevice handle = device->handle;
     VkResult result = device->AllocateMemory(handle, info, NULL, &buffer->memory);
@@ -145,18 +144,24 @@ static enum osl_status back_buffer(struct osl_vk_device *device, struct osl_vk_b
         return osl_vk_fail(error, "vkAllocateMemory", result);
     }
     result = device->BindBufferMemory(handle, buffer->handle, buffer->memory, 0);
-    if (result != VK_SUCCESS) {
-        return osl_vk_fail(error, "vkBindBufferMemory", result);
-    }
-    if (map) {
-        void *data = NULL;
-        result = device->MapMemory(handle, buffer->memory, 0, VK_WHOLE_SIZE, 0, &data);
-        if (result != VK_SUCCESS) {
-            return osl_vk_fail(error, "vkMapMemory", result);
-        }
+    return result == VK_SUCCESS ? OSL_OK : osl_vk_fail(error, "vkBindBufferMemory", result);
+}
+
+static enum osl_status map_buffer(struct osl_vk_device *device, struct osl_vk_buffer *buffer,
+                                  enum osl_vk_memory kind, struct osl_error *error)
+{
+    void *data = NULL;
+    VkResult result =
+        device->MapMemory(device->handle, buffer->memory, 0, VK_WHOLE_SIZE, 0, &data);
+    if (result == VK_SUCCESS) {
         buffer->mapped = data;
+        return OSL_OK;
     }
-    return OSL_OK;
+    /* Device memory is mapped for speed alone: where the window to it is full, staging serves. */
+    if (kind == OSL_VK_MEMORY_DEVICE && result != VK_ERROR_DEVICE_LOST) {
+        return OSL_OK;
+    }
+    return osl_vk_fail(error, "vkMapMemory", result);
 }
 
 static enum osl_status make_handle(struct osl_vk_device *device, uint64_t bytes,
@@ -210,8 +215,10 @@ enum osl_status osl_vk_buffer_make(struct osl_vk_device *device, enum osl_vk_mem
             .memoryTypeIndex = type,
         };
         buffer->coherent = (flags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) != 0;
-        status = back_buffer(device, buffer, &info,
-                             (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0, error);
+        status = back_buffer(device, buffer, &info, error);
+        if (status == OSL_OK && (flags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0) {
+            status = map_buffer(device, buffer, kind, error);
+        }
     }
     if (status != OSL_OK) {
         osl_vk_buffer_free(device, buffer);
@@ -295,8 +302,8 @@ enum osl_status osl_vk_buffer_import(struct osl_vk_device *device, void *data, u
         };
         VkMemoryPropertyFlags flags = device->memory.memoryTypes[type].propertyFlags;
         buffer->coherent = (flags & VK_MEMORY_PROPERTY_HOST_COHERENT_BIT) != 0;
-        status = back_buffer(device, buffer, &info, false, error);
-        /* A driver that cannot pin these pages has no bad conscience about why. */
+        status = back_buffer(device, buffer, &info, error);
+        /* Which pages a driver can pin is only known by trying: any refusal means no. */
         status = status == OSL_OK || status == OSL_DEVICE ? status : OSL_UNSUPPORTED;
     }
     if (status != OSL_OK) {
