@@ -313,6 +313,44 @@ static void mistakes_are_counted(void **state)
     assert_int_equal(vk.validation_messages, messages); /* still told after closing */
 }
 
+/* Two writes of one buffer without a barrier: only synchronization validation sees it. */
+static void missing_barriers_are_counted(void **state)
+{
+    (void)state;
+    struct osl_vk_open open = {.validation = true};
+    struct osl_error error;
+    struct osl_vk_buffer *buffer;
+    VkCommandPool pool;
+    VkCommandBuffer command;
+    assert_ok(osl_vk_open(&vk, &open, &error), error);
+    if (!vk.validation) {
+        osl_vk_close(&vk);
+        skip();
+    }
+    assert_ok(osl_vk_device_open(&vk, 0, OSL_VK_TIER_BASE, NULL, &device, &error), error);
+    assert_ok(osl_vk_buffer_make(&device, OSL_VK_MEMORY_DEVICE, 4096, &buffer, &error), error);
+    VkCommandPoolCreateInfo pool_info = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                         .queueFamilyIndex = device.queue_family};
+    assert_int_equal(device.CreateCommandPool(device.handle, &pool_info, NULL, &pool), 0);
+    VkCommandBufferAllocateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+        .commandPool = pool,
+        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+        .commandBufferCount = 1,
+    };
+    assert_int_equal(device.AllocateCommandBuffers(device.handle, &info, &command), 0);
+    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    assert_int_equal(device.BeginCommandBuffer(command, &begin), 0);
+    device.CmdFillBuffer(command, buffer->handle, 0, 4096, 1);
+    assert_int_equal(vk.validation_messages, 0);
+    device.CmdFillBuffer(command, buffer->handle, 0, 4096, 2);
+    assert_true(vk.validation_messages > 0);
+    assert_int_equal(device.EndCommandBuffer(command), 0);
+    device.DestroyCommandPool(device.handle, pool, NULL);
+    osl_vk_device_close(&device);
+    osl_vk_close(&vk);
+}
+
 static void results_have_a_status_and_words(void **state)
 {
     (void)state;
@@ -342,6 +380,7 @@ int main(void)
         cmocka_unit_test_setup(device_of_an_old_version, fresh),
         cmocka_unit_test_setup(no_driver, fresh),
         cmocka_unit_test_setup(mistakes_are_counted, fresh),
+        cmocka_unit_test_setup(missing_barriers_are_counted, fresh),
     };
     int failed = cmocka_run_group_tests(without, NULL, NULL);
     if (failed != 0) {
