@@ -313,6 +313,8 @@ static void read_limits(struct osl_vk_facts *facts, const struct answers *a)
     facts->import = osl_vk_extension_has(&a->extensions,
                                          VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME) &&
                     facts->import_alignment != 0;
+    facts->matrix_offered =
+        osl_vk_extension_has(&a->extensions, "VK_KHR_cooperative_matrix");
     facts->storage16 = a->features_11.storageBuffer16BitAccess != VK_FALSE;
     facts->storage8 = a->features_12.storageBuffer8BitAccess != VK_FALSE;
     facts->fp16 = a->features_12.shaderFloat16 != VK_FALSE;

@@ -4,6 +4,7 @@
 #define OSL_VK_FACTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define OSL_VK_DEVICES_MAX 16
@@ -67,10 +68,19 @@ struct osl_vk_facts {
     bool subgroup_size_control;    /* a required size may be asked for, full subgroups too */
     bool fp16, storage16, storage8, int8;
     bool dot, dot_accelerated;     /* packed 4x8 signed */
+    bool matrix_offered;           /* KHR_cooperative_matrix, whether or not this build knows it */
     bool matrix;                   /* with at least one f16 x f16 -> f32 subgroup shape */
     uint32_t matrix_m, matrix_n, matrix_k; /* the shape chosen */
     float timestamp_ns;            /* per tick; 0: no timestamps on the queue */
     enum osl_vk_tier tier_reported; /* highest one whose parts are all there, this build included */
 };
+
+#define OSL_VK_ADVICE_BYTES 240
+
+/* What would make this device serve better: writes line `index` (0, 1, ...) to text_out, one
+ * sentence that says what is amiss and what to do. False, and nothing written, where there are no
+ * more. Pure. bytes: at least OSL_VK_ADVICE_BYTES. */
+bool osl_vk_advice(const struct osl_vk_facts *facts, uint32_t index, char *text_out,
+                   size_t bytes);
 
 #endif
