@@ -2,7 +2,7 @@
 // which workgroup finishes last. The specification is model/sampler.h; a token that can not be
 // picked has EXCLUDED for a logit, so that no infinity and no NaN enters any arithmetic.
 //
-// The vocabulary is cut into chunks of CHUNK tokens, one a workgroup.
+// The vocabulary is cut into chunks of CHUNK tokens, one a workgroup; a lane takes four at a time.
 #ifndef USE_STEP_WRITE
 #define USE_STEP
 #endif
@@ -24,39 +24,51 @@ const float EXCLUDED = -3.0e38;
 const float BIG = 1.0e30; // logits are clamped to it, as the host's are
 const uint NONE = 0xffffffffu;
 
-// precise: products and sums are rounded one by one, as C does it.
-float adjusted(uint token)
+// Of tokens first .. first + 3, first a multiple of 4. precise: products and sums are rounded one
+// by one, as C does it.
+vec4 adjusted(uint first)
 {
-    if (token >= step_.pick.token_count ||
-        (step_.pick.use_allowed != 0 && (allowed[token >> 5] >> (token & 31u) & 1u) == 0)) {
-        return EXCLUDED;
+    uint token_count = step_.pick.token_count;
+    if (first >= token_count) {
+        return vec4(EXCLUDED);
     }
-    precise float logit = act[push.logits + token];
-    uint bits = floatBitsToUint(logit);
-    if ((bits & 0x7fffffffu) > 0x7f800000u || bits == 0xff800000u) { // NaN, -inf
-        return EXCLUDED;
-    }
-    logit = bits == 0x7f800000u ? BIG : clamp(logit, -BIG, BIG);
+    precise vec4 logit = act4[(push.logits + first) / 4];
+    uvec4 bits = floatBitsToUint(logit);
+    uvec4 size = bits & 0x7fffffffu;
+    logit = clamp(mix(logit, vec4(BIG), equal(size, uvec4(0x7f800000u))), -BIG, BIG);
     for (uint i = 0; i < step_.pick.bias_count; i++) {
-        if (uint(step_.pick.bias_token[i]) == token) {
-            logit += step_.pick.bias_value[i];
+        uint at = uint(step_.pick.bias_token[i]) - first;
+        if (at < 4) {
+            logit[at] += step_.pick.bias_value[i];
         }
     }
-    uint times = step_.pick.use_seen != 0 ? seen[token] : 0;
-    if (times != 0) {
-        precise float scaled = logit * (logit > 0 ? step_.pick.repetition_inverse
-                                                  : step_.pick.repetition_penalty);
-        precise float often = step_.pick.frequency_penalty * float(times);
-        logit = (scaled - step_.pick.presence_penalty) - often;
+    if (step_.pick.use_seen != 0) {
+        for (uint c = 0; c < 4; c++) {
+            uint times = first + c < token_count ? seen[first + c] : 0;
+            precise float scaled = logit[c] * (logit[c] > 0 ? step_.pick.repetition_inverse
+                                                            : step_.pick.repetition_penalty);
+            precise float often = step_.pick.frequency_penalty * float(times);
+            precise float less = (scaled - step_.pick.presence_penalty) - often;
+            logit[c] = times != 0 ? less : logit[c];
+        }
     }
-    return logit;
+    uint may = step_.pick.use_allowed != 0 ? allowed[first / 32] >> (first & 31u) : 15u;
+    may &= first + 4 > token_count ? (1u << (token_count - first)) - 1 : 15u;
+    bvec4 can = notEqual(uvec4(may) & uvec4(1, 2, 4, 8), uvec4(0));
+    bvec4 number = lessThanEqual(size, uvec4(0x7f800000u)); // no NaN
+    bvec4 above = notEqual(bits, uvec4(0xff800000u));       // no -inf
+    logit = mix(vec4(EXCLUDED), logit, can);
+    return mix(vec4(EXCLUDED), mix(vec4(EXCLUDED), logit, number), above);
 }
 
 // exp((logit - best) / T); below e^-87 nothing, which is where normal floats end.
-float weight_of(float logit, float best)
+vec4 weight_of(vec4 logit, float best)
 {
-    float power = logit > EXCLUDED ? (logit - best) * step_.pick.inverse_temperature : -100.0;
-    return power < -87.0 ? 0.0 : exp(power);
+    bvec4 there = greaterThan(logit, vec4(EXCLUDED));
+    vec4 below = max(mix(vec4(best), logit, there) - best, vec4(-BIG)); // times 1e8: still finite
+    vec4 power = below * step_.pick.inverse_temperature;
+    vec4 weight = mix(vec4(0.0), exp(max(power, -100.0)), greaterThan(power, vec4(-87.0)));
+    return mix(vec4(0.0), weight, there);
 }
 
 // Never falls as the logit falls; the subtraction is the only rounding.

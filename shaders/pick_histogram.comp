@@ -5,7 +5,7 @@
 // below the best or further, is never counted: it is taken only with all the others.
 //
 // Dispatch: x = chunks of the vocabulary, after pick_token with candidates.
-// constant_id 0 workgroup size, 8 tokens a chunk.
+// constant_id 0 workgroup size, 8 tokens a chunk (a multiple of 4 times that).
 #extension GL_GOOGLE_include_directive : require
 #include "pick.glsl"
 
@@ -30,11 +30,13 @@ void main()
 {
     float best = scratch.best;
     uint first = gl_WorkGroupID.x * CHUNK;
-    for (uint i = LANE; i < CHUNK; i += WIDTH) {
-        float logit = adjusted(first + i);
-        uint bucket = bucket_of(logit, best);
-        if (logit > EXCLUDED && bucket < BUCKET_END) {
-            atomicAdd(scratch.bucket_count[bucket], 1);
+    for (uint i = LANE * 4; i < CHUNK; i += WIDTH * 4) {
+        vec4 logit = adjusted(first + i);
+        for (uint c = 0; c < 4; c++) {
+            uint bucket = bucket_of(logit[c], best);
+            if (logit[c] > EXCLUDED && bucket < BUCKET_END) {
+                atomicAdd(scratch.bucket_count[bucket], 1);
+            }
         }
     }
     if (!last_to_finish()) {

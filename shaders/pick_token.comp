@@ -8,7 +8,8 @@
 // combines them and, for a draw, goes through the chosen chunk once more. A draw takes the first
 // token, by rising id, whose cumulative weight exceeds uniform_draw times the sum of all.
 //
-// constant_id 0 workgroup size, 8 tokens a chunk, 9 whether candidates are wanted.
+// constant_id 0 workgroup size, 8 tokens a chunk (a multiple of 4 times that), 9 whether candidates
+// are wanted.
 // Source: model/sampler.h.
 #extension GL_GOOGLE_include_directive : require
 #ifdef SUBGROUP
@@ -21,28 +22,29 @@
 
 layout(constant_id = 9) const bool CANDIDATES = false;
 
-shared uint first_lane, last_lane, picked;
+shared uint first_lane, picked;
 shared float picked_rest;
 
 void scan_chunk(uint chunk)
 {
     float best = EXCLUDED, weight = 0.0, count = 0.0;
     uint token = NONE;
-    uint first = chunk * CHUNK;
-    for (uint i = LANE; i < CHUNK; i += WIDTH) {
-        float logit = adjusted(first + i);
-        if (logit > best) {
-            best = logit;
-            token = first + i;
+    uint first = chunk * CHUNK, end = first + CHUNK;
+    for (uint i = first + LANE * 4; i < end; i += WIDTH * 4) {
+        vec4 logit = adjusted(i);
+        for (uint c = 0; c < 4; c++) {
+            token = logit[c] > best ? i + c : token;
+            best = max(best, logit[c]);
         }
-        count += logit > EXCLUDED ? 1.0 : 0.0;
+        count += dot(vec4(greaterThan(logit, vec4(EXCLUDED))), vec4(1.0));
     }
     group_best(best, token);
     if (step_.pick.inverse_temperature != 0.0) {
-        for (uint i = LANE; i < CHUNK; i += WIDTH) {
-            weight += weight_of(adjusted(first + i), best);
+        vec4 weights = vec4(0.0);
+        for (uint i = first + LANE * 4; i < end; i += WIDTH * 4) {
+            weights += weight_of(adjusted(i), best);
         }
-        weight = group_sum(weight);
+        weight = group_sum((weights.x + weights.y) + (weights.z + weights.w));
     }
     if (CANDIDATES) {
         count = group_sum(count);
@@ -55,52 +57,56 @@ void scan_chunk(uint chunk)
     }
 }
 
-// After group_scan(mine): the first lane whose own part is more than nothing and where the sum
-// exceeds target; where rounding leaves none, the last lane with a part. NONE: there is no part.
+// After group_scan(mine): the lane whose part of the sum holds target. Neither rounding nor a number
+// next to 0 or 1 must choose a lane, chunk or token whose own part is next to nothing: targets keep
+// away from both ends, lanes have to have some, and where within one the sum falls short, the
+// largest is taken.
+const float MOST_PART = 1.0 - 1.0 / 1048576.0;
+const float LEAST_PART = 1e-9;
 uint lane_at(float mine, float target)
 {
     barrier();
     if (LANE == 0) {
-        first_lane = NONE;
-        last_lane = 0;
+        first_lane = WIDTH - 1;
     }
     barrier();
-    if (mine > 0.0) {
-        atomicMax(last_lane, LANE + 1);
-        if (lane_value[LANE] > target) {
-            atomicMin(first_lane, LANE);
-        }
+    if (mine > LEAST_PART * lane_value[WIDTH - 1] && lane_value[LANE] > target) {
+        atomicMin(first_lane, LANE);
     }
     barrier();
-    return first_lane != NONE ? first_lane : last_lane - 1;
+    return first_lane;
 }
 
 float chunk_weight(uint chunk, float best)
 {
     return chunk < push.chunks
-               ? scratch.chunk_weight[chunk] * weight_of(scratch.chunk_best[chunk], best)
+               ? scratch.chunk_weight[chunk] * weight_of(vec4(scratch.chunk_best[chunk]), best).x
                : 0.0;
 }
 
 // The token at `target` of a chunk's weights, as target is of their sum.
 uint draw_in_chunk(uint chunk, float best, float target)
 {
-    uint each = (CHUNK + WIDTH - 1) / WIDTH;
-    uint first = chunk * CHUNK + LANE * each;
-    uint end = min(first + each, (chunk + 1) * CHUNK);
+    uint each = CHUNK / WIDTH; // a multiple of 4
+    uint first = chunk * CHUNK + LANE * each, end = first + each;
     float mine = 0.0;
-    for (uint token = first; token < end; token++) {
-        mine += weight_of(adjusted(token), best);
+    for (uint i = first; i < end; i += 4) {
+        vec4 weight = weight_of(adjusted(i), best);
+        mine += (weight.x + weight.y) + (weight.z + weight.w);
     }
     group_scan(mine);
+    float all = lane_value[WIDTH - 1];
+    target = clamp(target, LEAST_PART * all, MOST_PART * all);
     if (lane_at(mine, target) == LANE) {
-        float sum = LANE > 0 ? lane_value[LANE - 1] : 0.0;
-        for (uint token = first; token < end; token++) {
-            float weight = weight_of(adjusted(token), best);
-            sum += weight;
-            picked = weight > 0.0 ? token : picked;
-            if (weight > 0.0 && sum > target) {
-                break;
+        float sum = LANE > 0 ? min(lane_value[LANE - 1], target) : 0.0, most = 0.0;
+        for (uint i = first; i < end && sum <= target; i += 4) {
+            vec4 weight = weight_of(adjusted(i), best);
+            for (uint c = 0; c < 4 && sum <= target; c++) {
+                sum += weight[c];
+                if (weight[c] > most || sum > target) {
+                    most = weight[c];
+                    picked = i + c;
+                }
             }
         }
     }
@@ -116,19 +122,18 @@ uint draw(float best)
         mine += chunk_weight(LANE * each + i, best);
     }
     group_scan(mine);
-    float target = step_.pick.uniform_draw[step_.ring_index] * lane_value[WIDTH - 1];
+    float uniform_draw = step_.pick.uniform_draw[step_.ring_index];
+    float target = clamp(uniform_draw, LEAST_PART, MOST_PART) * lane_value[WIDTH - 1];
     if (lane_at(mine, target) == LANE) {
-        float sum = LANE > 0 ? lane_value[LANE - 1] : 0.0;
-        for (uint i = 0; i < each; i++) {
+        float sum = LANE > 0 ? min(lane_value[LANE - 1], target) : 0.0, most = 0.0;
+        for (uint i = 0; i < each && sum <= target; i++) {
             float weight = chunk_weight(LANE * each + i, best);
-            if (weight > 0.0) {
+            if (weight > most || sum + weight > target) {
+                most = weight;
                 picked = LANE * each + i;
                 picked_rest = target - sum;
             }
             sum += weight;
-            if (weight > 0.0 && sum > target) {
-                break;
-            }
         }
     }
     barrier();
