@@ -232,7 +232,6 @@ static void shader_barrier(struct osl_vk_recorder *recorder)
                            .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
                            .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT},
         0, NULL, 0, NULL);
-    recorder->barriers++;
 }
 
 void osl_vk_command_barrier(struct osl_vk_device *device, VkCommandBuffer command)
@@ -330,6 +329,11 @@ enum osl_status osl_vk_record(struct osl_vk_recorder *recorder,
         return status;
     }
     if (dispatch->barrier) {
+        shader_barrier(recorder);
+        recorder->barriers++;
+    } else if (device->vk->validation) {
+        /* Dispatches side by side write different parts of one binding. Synchronization
+         * validation looks at whole bindings and would call that a hazard. */
         shader_barrier(recorder);
     }
     device->CmdBindPipeline(recorder->now, VK_PIPELINE_BIND_POINT_COMPUTE,
