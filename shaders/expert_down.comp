@@ -23,8 +23,8 @@ uint tile_x(uint slot)
 void tile_store(uint slot, uint row, float value)
 {
     uint bias = args.bias_first[0];
-    act[args.out_first + tile_member(slot) * args.out_stride + row] =
-        value + (bias != OSL_GPU_NONE ? vec[bias + tile_expert * args.rows + row] : 0.0);
+    act[args.out_first[0] + tile_member(slot) * args.out_stride + row] =
+        value + (bias != OSL_GPU_NONE ? vec[bias + tile_expert * args.rows[0] + row] : 0.0);
 }
 
 void main()
@@ -33,6 +33,6 @@ void main()
         return;
     }
     uint first = (tile_expert - args.expert_first) * args.expert_bytes;
-    osl_place place = osl_place(0u, first, first + args.scales_bytes, BLOCKS);
-    tile_run(args.rows, gl_WorkGroupID.x * TILE_ROWS, tile_count, place, place);
+    osl_place place = osl_place(0u, first, first + args.scales_bytes[0], BLOCKS);
+    tile_run(args.rows[0], gl_WorkGroupID.x * TILE_ROWS, tile_count, place, place);
 }

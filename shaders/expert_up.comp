@@ -25,7 +25,7 @@ uint tile_x(uint slot)
 
 void tile_store(uint slot, uint row, vec2 value)
 {
-    uint at = tile_expert * args.rows + row;
+    uint at = tile_expert * args.rows[0] + row;
     uint bias_gate = args.bias_first[0], bias_up = args.bias_first[1];
     float gate = value.x + (bias_gate != OSL_GPU_NONE ? vec[bias_gate + at] : 0.0);
     float up = value.y + (bias_up != OSL_GPU_NONE ? vec[bias_up + at] : 0.0);
@@ -33,7 +33,7 @@ void tile_store(uint slot, uint row, vec2 value)
     gate = gate > args.swiglu_limit ? args.swiglu_limit : gate;
     up = up > args.swiglu_limit ? args.swiglu_limit
                                 : up < -args.swiglu_limit ? -args.swiglu_limit : up;
-    act[args.out_first + tile_member(slot) * args.out_stride + row] =
+    act[args.out_first[0] + tile_member(slot) * args.out_stride + row] =
         gate / (1.0 + exp(-args.swiglu_alpha * gate)) * (up + 1.0);
 }
 
@@ -43,7 +43,7 @@ void main()
         return;
     }
     uint first = (tile_expert - args.expert_first) * args.expert_bytes;
-    tile_run(args.rows, gl_WorkGroupID.x * (TILE_ROWS / 2u), tile_count,
-             osl_place(0u, first, first + args.scales_bytes, BLOCKS),
-             osl_place(1u, first, first + args.scales_bytes, BLOCKS));
+    tile_run(args.rows[0], gl_WorkGroupID.x * (TILE_ROWS / 2u), tile_count,
+             osl_place(0u, first, first + args.scales_bytes[0], BLOCKS),
+             osl_place(1u, first, first + args.scales_bytes[0], BLOCKS));
 }

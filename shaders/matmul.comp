@@ -1,7 +1,8 @@
 // out[t][r] = (or +=) in[t] . W[r] + bias[r], for the step's tokens or for the rows that logits are
-// asked of. One workgroup: TILE_ROWS rows (workgroup y) of TILE_TOKENS tokens (workgroup x), the
-// other way round for rows of logits. See tile.glsl for the constants.
-// Plain C: osl_matmul_fn with the bias and the sum of the executor.
+// asked of; up to three weights with their outputs side by side. One workgroup: TILE_ROWS rows
+// (workgroup y) of TILE_TOKENS tokens (workgroup x, first, so that workgroups that run together
+// read the same weights), the other way round for rows of logits. constant_id 13: weights, in W0
+// and up; see tile.glsl for the others. Plain C: osl_matmul_fn, bias and sum as the executor does.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #define USE_STEP
@@ -14,7 +15,9 @@ layout(push_constant) uniform Push { osl_gpu_matmul args; };
 
 #include "tile.glsl"
 
-uint token_first, token_count;
+layout(constant_id = 13) const uint PARTS = 1;
+
+uint token_first, token_count, part;
 
 uint tile_x(uint slot)
 {
@@ -23,20 +26,26 @@ uint tile_x(uint slot)
 
 void tile_store(uint slot, uint row, float value)
 {
-    uint at = args.out_first + (token_first + slot) * args.out_stride + row;
-    value += args.bias_first[0] != OSL_GPU_NONE ? vec[args.bias_first[0] + row] : 0.0;
+    uint at = args.out_first[part] + (token_first + slot) * args.out_stride + row;
+    uint bias = args.bias_first[part];
+    value += bias != OSL_GPU_NONE ? vec[bias + row] : 0.0;
     act[at] = args.add != 0u ? act[at] + value : value;
 }
 
 void main()
 {
     bool logits = args.logits_rows != 0u;
+    uint row_tile = logits ? gl_WorkGroupID.x : gl_WorkGroupID.y;
     token_count = logits ? step_.logits_row_count : step_.token_count;
     token_first = (logits ? gl_WorkGroupID.y : gl_WorkGroupID.x) * TILE_TOKENS;
     if (token_first >= token_count) {
         return;
     }
-    osl_place place = osl_place(0u, 0u, args.scales_bytes, BLOCKS);
-    tile_run(args.rows, (logits ? gl_WorkGroupID.x : gl_WorkGroupID.y) * TILE_ROWS,
+    part = 0u;
+    for (uint p = 1u; p < PARTS; p++) {
+        part = row_tile >= args.tiles_before[p] ? p : part;
+    }
+    osl_place place = osl_place(PARTS == 1u ? 0u : part, 0u, args.scales_bytes[part], BLOCKS);
+    tile_run(args.rows[part], (row_tile - args.tiles_before[part]) * TILE_ROWS,
              min(token_count - token_first, TILE_TOKENS), place, place);
 }

@@ -7,19 +7,22 @@
 
 #define OSL_GPU_NONE 0xffffffffu
 
+#define OSL_GPU_PARTS 3 /* weights side by side: q, k, v */
+
 struct osl_gpu_matmul {
-    OSL_GPU_UINT rows;          /* of the slab, or of an expert */
-    OSL_GPU_UINT scales_bytes;  /* from the matrix's first byte to its scales */
+    OSL_GPU_UINT rows[OSL_GPU_PARTS];         /* of a part's slab; of an expert */
+    OSL_GPU_UINT scales_bytes[OSL_GPU_PARTS]; /* from a matrix's first byte to its scales */
+    OSL_GPU_UINT bias_first[OSL_GPU_PARTS];   /* in VEC; OSL_GPU_NONE: no bias. Gate, up */
+    OSL_GPU_UINT out_first[OSL_GPU_PARTS];
+    OSL_GPU_UINT tiles_before[OSL_GPU_PARTS]; /* matmul: row tiles of the parts before */
+    OSL_GPU_UINT out_stride;                  /* between tokens */
     OSL_GPU_UINT in_first;
-    OSL_GPU_UINT out_first;
-    OSL_GPU_UINT out_stride;    /* between tokens */
-    OSL_GPU_UINT bias_first[2]; /* in VEC; OSL_GPU_NONE: no bias */
-    OSL_GPU_UINT add;           /* matmul: out += */
-    OSL_GPU_UINT logits_rows;   /* matmul: as many rows as logits are asked of */
+    OSL_GPU_UINT add;                         /* matmul: out += */
+    OSL_GPU_UINT logits_rows;                 /* matmul: as many rows as logits are asked of */
     /* expert products only */
-    OSL_GPU_UINT members;       /* token * used + k, sorted by expert */
-    OSL_GPU_UINT tiles;         /* osl_gpu_tile words each */
-    OSL_GPU_UINT expert_first;  /* of the slab */
+    OSL_GPU_UINT members;                     /* token * used + k, sorted by expert */
+    OSL_GPU_UINT tiles;                       /* OSL_GPU_TILE_WORDS each */
+    OSL_GPU_UINT expert_first;                /* of the slab */
     OSL_GPU_UINT expert_count;
     OSL_GPU_UINT expert_bytes;
     OSL_GPU_FLOAT swiglu_alpha;

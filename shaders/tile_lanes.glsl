@@ -64,7 +64,11 @@ void tile_run(uint rows, uint row_first, uint slots, osl_place p0, osl_place p1)
         [[unroll]] for (uint q = 0u; q < 8u; q++) {
             vec4 wq[LANE_ROWS];
             [[unroll]] for (uint r = 0u; r < LANE_ROWS; r++) {
+#ifdef TILE_PAIR
+                wq[r] = lane_quad(w[r], (r & 1u) == 0u ? p0 : p1, row[r], b, q);
+#else
                 wq[r] = lane_quad(w[r], p0, row[r], b, q);
+#endif
             }
             [[unroll]] for (uint t = 0u; t < LANE_TOKENS; t++) {
                 vec4 a = act4[x[t] + b * 8u + q];

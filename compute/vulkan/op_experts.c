@@ -100,7 +100,7 @@ enum osl_status osl_vk_route_group(struct osl_vk_recorder *r, const struct osl_v
 
 /* ---- Products ---------------------------------------------------------------------------- */
 
-/* What up and down share: one dispatch a slab, none waiting for another. `weights` are alike. */
+/* What up and down share: one dispatch a slab. `weights` are alike. */
 struct product {
     const char *const *shaders;
     const char *name;
@@ -126,11 +126,11 @@ static enum osl_status record_product(struct osl_vk_recorder *r, const struct os
     struct osl_vk_tile tile;
     osl_vk_tile_expert(net->device, weight, net->shape.experts_used, &tile);
     struct osl_gpu_matmul push = {
-        .rows = weight->rows,
-        .scales_bytes =
-            (uint32_t)osl_vk_scales_offset(weight->layout, weight->rows, weight->cols),
+        .rows = {weight->rows},
+        .scales_bytes = {(uint32_t)osl_vk_scales_offset(weight->layout, weight->rows,
+                                                        weight->cols)},
         .in_first = net->buffer[p->in],
-        .out_first = net->buffer[p->out],
+        .out_first = {net->buffer[p->out]},
         .out_stride = weight->rows,
         .bias_first = {OSL_GPU_NONE, OSL_GPU_NONE},
         .members = net->groups,
@@ -153,6 +153,7 @@ static enum osl_status record_product(struct osl_vk_recorder *r, const struct os
                    .x = (weight->rows * p->weights + tile.rows - 1) / tile.rows,
                    .z = 1,
                    .tile = tile.tokens},
+        .barrier = true,
         .name = p->name,
     };
     enum osl_status status =
@@ -167,7 +168,6 @@ static enum osl_status record_product(struct osl_vk_recorder *r, const struct os
         if (p->weights == 2) {
             dispatch.bind[5] = weight[1].slab[s];
         }
-        dispatch.barrier = s == 0;
         status = osl_vk_record(r, &dispatch, error);
     }
     return status;

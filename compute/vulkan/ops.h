@@ -169,12 +169,18 @@ uint64_t osl_vk_parts_floats(const struct osl_shape *shape, uint32_t context_tok
 
 /* out[t] (stride out_cols, from column out_first) = in[t] W + b, or += with add; for the step's
  * tokens; with rows_of_logits for the rows that the step asks logits of, in = NORM of X made by
- * osl_vk_norm_logits_rows, out row 0 upward. joins: no barrier before it. */
+ * osl_vk_norm_logits_rows, out row 0 upward. A barrier before it, whatever joins says: all
+ * activations are one buffer to synchronization validation. */
 enum osl_status osl_vk_matmul(struct osl_vk_recorder *r, const struct osl_vk_net *net,
                               enum osl_buffer in, enum osl_buffer out, uint32_t out_cols,
                               uint32_t out_first, const struct osl_vk_matrix *weight,
                               const struct osl_vk_vector *bias, bool add, bool rows_of_logits,
                               bool joins, struct osl_error *error);
+/* QKV[t] = NORM[t] W + b for the step's tokens, three weights side by side: one dispatch where the
+ * weights are alike. */
+enum osl_status osl_vk_qkv_prefill(struct osl_vk_recorder *r, const struct osl_vk_net *net,
+                                   const struct osl_vk_matrix weight[3],
+                                   const struct osl_vk_vector bias[3], struct osl_error *error);
 /* NORM[i] = rmsnorm(X[logits_row_first + i], gain), i < logits_row_count. op_rows.c */
 enum osl_status osl_vk_norm_logits_rows(struct osl_vk_recorder *r, const struct osl_vk_net *net,
                                         const struct osl_vk_vector *gain,

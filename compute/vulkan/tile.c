@@ -60,10 +60,9 @@ static enum osl_vk_way choose(const struct osl_vk_device *device, enum osl_vk_la
 }
 
 static void shape(const struct osl_vk_device *device, struct osl_vk_tile *tile,
-                  const struct osl_vk_matrix *weight, uint32_t used)
+                  const struct osl_vk_matrix *weight, bool few, uint32_t used)
 {
     const struct osl_vk_facts *facts = device->facts;
-    bool few = weight->experts <= 1 && weight->rows <= FEW_ROWS;
     uint32_t lanes = 0;
     if (tile->way == OSL_VK_WAY_LANES) {
         lanes = facts->subgroup_size;
@@ -89,17 +88,18 @@ static void shape(const struct osl_vk_device *device, struct osl_vk_tile *tile,
 }
 
 void osl_vk_tile_dense(const struct osl_vk_device *device, const struct osl_vk_matrix *weight,
-                       bool exact, struct osl_vk_tile *out)
+                       uint32_t parts, bool exact, struct osl_vk_tile *out)
 {
     *out = (struct osl_vk_tile){.way = choose(device, weight->layout, exact)};
-    shape(device, out, weight, 1);
+    shape(device, out, weight, parts == 1 && weight->rows <= FEW_ROWS, 1);
+    out->spec[OSL_VK_TILE_SPEC_PARTS] = parts;
 }
 
 void osl_vk_tile_expert(const struct osl_vk_device *device, const struct osl_vk_matrix *weight,
                         uint32_t used, struct osl_vk_tile *out)
 {
     *out = (struct osl_vk_tile){.way = choose(device, weight->layout, false)};
-    shape(device, out, weight, used);
+    shape(device, out, weight, false, used);
 }
 
 uint32_t osl_vk_slab_units(const struct osl_vk_matrix *weight, uint32_t s)

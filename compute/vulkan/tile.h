@@ -17,6 +17,7 @@ enum osl_vk_way {
 };
 
 #define OSL_VK_TILE_SPECS 17 /* specialization constants of every product, see tile.c */
+#define OSL_VK_TILE_SPEC_PARTS 13
 
 struct osl_vk_tile {
     enum osl_vk_way way;
@@ -30,9 +31,9 @@ struct osl_vk_tile {
 uint32_t osl_vk_tile_members(const struct osl_vk_device *device);
 #define OSL_VK_TILE_MEMBERS_LEAST 4 /* that osl_vk_tile_members gives on any device */
 
-/* The way and shape for a dense weight. exact: nothing below f32, whatever the tier. */
+/* The way and shape for `parts` dense weights alike. exact: nothing below f32 on any tier. */
 void osl_vk_tile_dense(const struct osl_vk_device *device, const struct osl_vk_matrix *weight,
-                       bool exact, struct osl_vk_tile *out);
+                       uint32_t parts, bool exact, struct osl_vk_tile *out);
 /* The same for an expert weight, `used` experts a token. */
 void osl_vk_tile_expert(const struct osl_vk_device *device, const struct osl_vk_matrix *weight,
                         uint32_t used, struct osl_vk_tile *out);
