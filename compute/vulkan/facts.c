@@ -221,8 +221,9 @@ void osl_vk_budget_read(const struct osl_vk *vk, uint32_t index,
     for (uint32_t i = 0; i < facts->heap_count; i++) {
         uint64_t limit = facts->heaps[i].budget_bytes;
         if (facts->memory_budget) {
-            limit = smaller(limit, budget.heapBudget[i]);
-            limit -= smaller(limit, budget.heapUsage[i]);
+            /* Usage is all of this process's, on some software drivers all of the machine's. */
+            limit = smaller(limit, budget.heapBudget[i] -
+                                       smaller(budget.heapBudget[i], budget.heapUsage[i]));
         }
         left_out[i] = limit;
     }

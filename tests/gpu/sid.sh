@@ -79,11 +79,9 @@ if [ "${SID_TARGETS:-}" != none ]; then
     log=$build/build.log
     exec 9>"$build.lock"
     flock 9
-    # cmocka 2 calls old what cmocka 1 alone has.
-    in_sid "cmake -S /mnt/tree -B /mnt/build -G Ninja -DCMAKE_BUILD_TYPE=Release \
-        -DCMAKE_C_FLAGS=-Wno-deprecated-declarations &&
-        cmake --build /mnt/build ${SID_TARGETS:+--target $SID_TARGETS}" >"$log" 2>&1 </dev/null || {
-        tail -n 60 "$log" >&2
+    in_sid "cmake -S /mnt/tree -B /mnt/build -G Ninja -DCMAKE_BUILD_TYPE=Release &&
+        cmake --build /mnt/build ${SID_TARGETS:+--target $SID_TARGETS} -- -k 0" >"$log" 2>&1 </dev/null || {
+        grep -E -A12 'FAILED|CMake Error' "$log" >&2 || tail -n 60 "$log" >&2
         echo "sid: the build failed; all of it is in build/sid/build.log" >&2
         exit 1
     }

@@ -32,7 +32,7 @@ static int start(void **state)
     return 0;
 }
 
-static int stop(void **state)
+static int finish(void **state)
 {
     (void)state;
     osl_vk_rig_close(&rig);
@@ -228,5 +228,5 @@ int main(void)
         cmocka_unit_test(matrix_lies_as_its_layout_says),
         cmocka_unit_test(shape_too_large_is_refused),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, finish);
 }
