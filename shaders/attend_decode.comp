@@ -50,6 +50,7 @@ layout(push_constant) uniform Push {
 } push;
 
 const uint KEY_BLOCK = 64u; // OSL_ATTEND_BLOCK
+const uint SLICE = (KV_CHUNKS & 7u) == 0u ? 8u : 4u; // chunks of a row unrolled at once
 const uint HEADS4 = (HEADS + 3u) / 4u;
 const uint PART_FLOATS = HEADS * (HEAD_DIM + 4u); // values, then (max, sum, -, -) a head
 const float LOG2_E = 1.44269504;
@@ -96,67 +97,7 @@ struct softmax_state {
     vec4 value[HEADS * LANE_CHUNKS * 2u];
 };
 
-void prepare_queries(uint kv_head, uint first_head, uint position)
-{
-    uint lane = gl_LocalInvocationID.x;
-    for (uint i = lane; i < HALF_DIM; i += LANES) {
-        rotation[i] = osl_rotation(position, i, HALF_DIM);
-    }
-    all_sync();
-    for (uint i = lane; i < (HEADS + 1u) * HALF_DIM; i += LANES) {
-        uint head = i / HALF_DIM, pair = i % HALF_DIM;
-        bool key = head == HEADS;
-        uint row = key ? push.kv_heads * GROUP + kv_head : kv_head * GROUP + first_head + head;
-        bool there = key || first_head + head < GROUP;
-        uint at = push.qkv + row * HEAD_DIM + pair;
-        vec2 both = there ? osl_rotate(vec2(act[at], act[at + HALF_DIM]), rotation[pair])
-                          : vec2(0.0);
-        if (key) {
-            fresh[pair] = both.x;
-            fresh[pair + HALF_DIM] = both.y;
-        } else {
-            uint q = head * HEAD_DIM + pair;
-            query[q >> 2][q & 3u] = both.x * push.scale;
-            q += HALF_DIM;
-            query[q >> 2][q & 3u] = both.y * push.scale;
-        }
-    }
-    all_sync();
-}
-
-// Stores the new key and value, leaves them in shared memory as they will be read from the cache,
-// and scores the key.
-void take_fresh(uint kv_head, uint position)
-{
-    uint lane = gl_LocalInvocationID.x;
-    uint row = kv_head * push.capacity + position % push.capacity;
-    uint values = push.qkv + (push.kv_heads * (GROUP + 1u) + kv_head) * HEAD_DIM;
-    for (uint block = lane; block < KV_BLOCKS; block += LANES) {
-        float x[32];
-        for (uint d = 0u; d < 32u; d++) {
-            x[d] = fresh[block * 32u + d];
-        }
-        osl_kv_store(false, row, block, x);
-        for (uint d = 0u; d < 32u; d++) {
-            fresh[block * 32u + d] = x[d];
-            x[d] = act[values + block * 32u + d];
-        }
-        osl_kv_store(true, row, block, x);
-        for (uint d = 0u; d < 32u; d++) {
-            fresh[HEAD_DIM + block * 32u + d] = x[d];
-        }
-    }
-    all_sync();
-    for (uint head = lane; head < HEADS; head += LANES) {
-        float score = 0.0;
-        for (uint i = 0u; i < HEAD_DIM; i++) {
-            uint q = head * HEAD_DIM + i;
-            score += query[q >> 2][q & 3u] * fresh[i];
-        }
-        fresh_score[head] = score;
-    }
-    all_sync();
-}
+#include "attend_fresh.glsl"
 
 // Rows of value dimensions a lane takes: it has chunks first, first + step, .. of every key it
 // meets, keys first_key, first_key + key_step, ..
@@ -202,12 +143,14 @@ void score_tile(inout softmax_state state, team_place team, uint rows, uint from
         [[unroll]] for (uint h = 0u; h < HEADS4; h++) {
             score[h] = vec4(0.0);
         }
-        [[unroll]] for (uint chunk = 0u; chunk < KV_CHUNKS; chunk++) {
-            vec4 a, b;
-            osl_kv_load(false, row, chunk, a, b);
-            [[unroll]] for (uint h = 0u; h < HEADS; h++) {
-                uint q = h * (HEAD_DIM / 4u) + chunk * 2u;
-                score[h >> 2][h & 3u] += dot(query[q], a) + dot(query[q + 1u], b);
+        for (uint first = 0u; first < KV_CHUNKS; first += SLICE) {
+            [[unroll]] for (uint i = 0u; i < SLICE; i++) {
+                vec4 a, b;
+                osl_kv_load(false, row, first + i, a, b);
+                [[unroll]] for (uint h = 0u; h < HEADS; h++) {
+                    uint q = h * (HEAD_DIM / 4u) + (first + i) * 2u;
+                    score[h >> 2][h & 3u] += dot(query[q], a) + dot(query[q + 1u], b);
+                }
             }
         }
         [[unroll]] for (uint h = 0u; h < HEADS4; h++) {
@@ -274,116 +217,15 @@ void add_values(inout softmax_state state, team_place team, value_place place, u
     team_sync();
 }
 
-// Merges the teams, head by head, and writes the part.
-void write_part(softmax_state state, team_place team, value_place place, uint part_at)
-{
-    uint lane = gl_LocalInvocationID.x;
-    uint rows = team.count * place.key_step; // of values to be added up for each head
-    uint own = team.index * place.key_step + place.key;
-    bool works = place.key < place.key_step;
-    if (team.lane == 0u) {
-        [[unroll]] for (uint h = 0u; h < HEADS; h++) {
-            lead[team.index * HEADS + h] = state.most[h];
-        }
-    }
-    all_sync();
-    [[unroll]] for (uint h = 0u; h < HEADS; h++) {
-        float most = LEAST;
-        for (uint t = 0u; t < team.count; t++) {
-            most = max(most, lead[t * HEADS + h]);
-        }
-        float keep = exp2(state.most[h] - most);
-        [[unroll]] for (uint j = 0u; j < LANE_CHUNKS; j++) {
-            uint chunk = place.chunk + j * place.chunk_step;
-            if (works && chunk < KV_CHUNKS) {
-                uint to = own * (HEAD_DIM + 1u) + chunk * 8u, v = (h * LANE_CHUNKS + j) * 2u;
-                [[unroll]] for (uint i = 0u; i < 4u; i++) {
-                    merge[to + i] = state.value[v][i] * keep;
-                    merge[to + 4u + i] = state.value[v + 1u][i] * keep;
-                }
-            }
-        }
-        if (works && place.chunk == 0u) {
-            merge[own * (HEAD_DIM + 1u) + HEAD_DIM] = state.sum[h] * keep;
-        }
-        all_sync();
-        for (uint d = lane; d <= HEAD_DIM; d += LANES) {
-            float sum = 0.0;
-            for (uint row = 0u; row < rows; row++) {
-                sum += merge[row * (HEAD_DIM + 1u) + d];
-            }
-            uint last = part_at + HEADS * HEAD_DIM + h * 4u;
-            act_u[d < HEAD_DIM ? part_at + h * HEAD_DIM + d : last + 1u] = floatBitsToUint(sum);
-            if (d == HEAD_DIM) {
-                act_u[last] = floatBitsToUint(most);
-            }
-        }
-        all_sync();
-    }
-}
-
-// Whether this workgroup is the last of `count` to get here; the counter is zero again then.
-bool is_last(uint counter, uint count)
-{
-    memoryBarrierBuffer();
-    all_sync();
-    if (gl_LocalInvocationID.x == 0u) {
-        finished = atomicAdd(act_u[counter], 1u);
-        if (finished + 1u == count) {
-            atomicExchange(act_u[counter], 0u);
-        }
-    }
-    all_sync();
-    memoryBarrierBuffer();
-    return finished + 1u == count;
-}
-
-// Merges the parts with the sinks: weights of parts for every head, then sums of 4 dimensions.
-void merge_parts(uint first_part, uint count, uint kv_head, uint first_head)
-{
-    uint lane = gl_LocalInvocationID.x;
-    for (uint i = lane; i < HEADS * count; i += LANES) {
-        uint h = i % HEADS, part = i / HEADS;
-        uint at = first_part + part * PART_FLOATS + HEADS * HEAD_DIM + h * 4u;
-        merge[h * PARTS + part] = uintBitsToFloat(act_u[at]);
-        merge[(HEADS + h) * PARTS + part] = uintBitsToFloat(act_u[at + 1u]);
-    }
-    all_sync();
-    for (uint h = lane; h < HEADS; h += LANES) {
-        bool there = first_head + h < GROUP;
-        float sink = there ? vec[push.sinks + kv_head * GROUP + first_head + h] * LOG2_E : 0.0;
-        float most = sink, sum = 0.0;
-        for (uint part = 0u; part < count; part++) {
-            most = max(most, merge[h * PARTS + part]);
-        }
-        sum = exp2(sink - most);
-        for (uint part = 0u; part < count; part++) {
-            float w = exp2(merge[h * PARTS + part] - most);
-            merge[h * PARTS + part] = w;
-            sum += w * merge[(HEADS + h) * PARTS + part];
-        }
-        lead[h] = sum;
-    }
-    all_sync();
-    uint heads = min(HEADS, GROUP - first_head);
-    uint out4 = (push.attn + (kv_head * GROUP + first_head) * HEAD_DIM) / 4u;
-    for (uint i = lane; i < heads * HEAD_DIM / 4u; i += LANES) {
-        uint h = i / (HEAD_DIM / 4u);
-        vec4 sum = vec4(0.0);
-        for (uint part = 0u; part < count; part++) {
-            uvec4 bits = act_u4[(first_part + part * PART_FLOATS) / 4u + i];
-            sum += merge[h * PARTS + part] * uintBitsToFloat(bits);
-        }
-        act4[out4 + i] = sum / lead[h];
-    }
-}
+#include "attend_merge.glsl"
 
 void main()
 {
     const uint chunks = (GROUP + HEADS - 1u) / HEADS;
     uint kv_head = gl_WorkGroupID.x / chunks, first_head = gl_WorkGroupID.x % chunks * HEADS;
     uint part = gl_WorkGroupID.y, position = step_.position_first;
-    uint begin = push.window != 0u && position + 1u > push.window ? position + 1u - push.window : 0u;
+    uint end = position + 1u;
+    uint begin = push.window != 0u && end > push.window ? end - push.window : 0u;
     uint first_block = begin / KEY_BLOCK, blocks = position / KEY_BLOCK - first_block + 1u;
     uint blocks_each = (blocks + PARTS - 1u) / PARTS;
     uint parts = (blocks + blocks_each - 1u) / blocks_each;

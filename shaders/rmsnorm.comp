@@ -1,5 +1,5 @@
 #version 460
-// out[i] = rmsnorm(X[row(i)]) * gain: every token of the step, or the rows that logits are asked of.
+// out[i] = rmsnorm(X[row(i)]) * gain: all tokens of the step, or the rows that logits are asked of.
 //
 // A workgroup makes one row. Lanes stride over vec4s, their sums of squares are added in f32: by
 // subgroup and then by lane 0's order over subgroups, or by halves through shared memory.

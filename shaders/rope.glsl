@@ -13,7 +13,8 @@ layout(std430, set = 0, binding = 3) readonly buffer Rope { uint rope[]; };
 float osl_sin_eighth(float x)
 {
     float z = x * x;
-    return x + x * z * (-1.0 / 6.0 + z * (1.0 / 120.0 + z * (-1.0 / 5040.0 + z * (1.0 / 362880.0))));
+    return x + x * z *
+                   (-1.0 / 6.0 + z * (1.0 / 120.0 + z * (-1.0 / 5040.0 + z * (1.0 / 362880.0))));
 }
 
 float osl_cos_eighth(float x)

@@ -70,18 +70,17 @@ static uint32_t decode_columns(const struct osl_shape *shape)
 
 uint64_t osl_vk_parts_floats(const struct osl_shape *shape, uint32_t context_tokens)
 {
-    uint32_t blocks = parts_up(context_tokens, OSL_ATTEND_BLOCK) + 1;
+
     uint64_t part = (uint64_t)decode_heads(shape) * (shape->head_dim + 4);
-    return decode_columns(shape) * (uint64_t)most(least(blocks, PARTS_MAX), PARTS_SOFTWARE) * part;
+    return (uint64_t)decode_columns(shape) * PARTS_MAX * part;
 }
 
-/* Aligned blocks that a window can touch, or all that the context has. */
+/* No more than the aligned blocks that a window can touch. */
 static uint32_t decode_parts(const struct osl_vk_net *net, const struct osl_vk_kv *kv)
 {
     bool software = net->device->facts->type == OSL_VK_SOFTWARE;
-    uint32_t seen = kv->window != 0 ? kv->window : net->limits.context_tokens;
-    uint32_t blocks = parts_up(seen - 1, OSL_ATTEND_BLOCK) + 1;
-    return least(blocks, software ? PARTS_SOFTWARE : PARTS_MAX);
+    uint32_t parts = software ? PARTS_SOFTWARE : PARTS_MAX;
+    return kv->window != 0 ? least(parts, parts_up(kv->window - 1, OSL_ATTEND_BLOCK) + 1) : parts;
 }
 
 static uint32_t decode_shared_bytes(const uint32_t spec[SPECS])
@@ -138,8 +137,8 @@ static void decode_spec(const struct osl_vk_net *net, const struct osl_vk_kv *kv
 }
 
 enum osl_status osl_vk_attend_decode(struct osl_vk_recorder *r, const struct osl_vk_net *net,
-                                     const struct osl_vk_kv *kv,
-                                     const struct osl_vk_vector *sinks, struct osl_error *error)
+                                     const struct osl_vk_kv *kv, const struct osl_vk_vector *sinks,
+                                     struct osl_error *error)
 {
     const struct osl_shape *s = &net->shape;
     uint32_t columns = decode_columns(s);
@@ -151,20 +150,30 @@ enum osl_status osl_vk_attend_decode(struct osl_vk_recorder *r, const struct osl
         uint32_t qkv, attn, parts, counters, sinks, kv_heads, capacity, window;
         float scale;
     } push = {
-        net->buffer[OSL_BUFFER_QKV], net->buffer[OSL_BUFFER_ATTN], net->parts, net->counters,
-        sinks->offset, s->kv_heads, kv->capacity, kv->window,
+        net->buffer[OSL_BUFFER_QKV],
+        net->buffer[OSL_BUFFER_ATTN],
+        net->parts,
+        net->counters,
+        sinks->offset,
+        s->kv_heads,
+        kv->capacity,
+        kv->window,
         (float)(LOG2_E / sqrt((double)s->head_dim)),
     };
     const struct osl_vk_pipeline *pipeline = NULL;
     const char *shader = net->device->subgroup ? "attend_decode_subgroup" : "attend_decode";
-    enum osl_status status = osl_vk_pipeline_get(net->device, shader, spec, SPECS, &pipeline,
-                                                 error);
+    enum osl_status status =
+        osl_vk_pipeline_get(net->device, shader, spec, SPECS, &pipeline, error);
     if (status != OSL_OK) {
         return status;
     }
     const struct osl_vk_dispatch dispatch = {
         .pipeline = pipeline,
-        .bind = {[0] = net->step, [1] = net->act, [2] = sinks->vec, [3] = net->rope, [4] = kv->k,
+        .bind = {[0] = net->step,
+                 [1] = net->act,
+                 [2] = sinks->vec,
+                 [3] = net->rope,
+                 [4] = kv->k,
                  [5] = kv->v},
         .push = &push,
         .push_bytes = sizeof push,
@@ -183,8 +192,8 @@ enum osl_status osl_vk_attend_decode(struct osl_vk_recorder *r, const struct osl
  * lanes. A software device reads the cache itself: staging would cost it barriers, and its lanes
  * run one after another anyway. */
 enum osl_status osl_vk_attend_prefill(struct osl_vk_recorder *r, const struct osl_vk_net *net,
-                                      const struct osl_vk_kv *kv,
-                                      const struct osl_vk_vector *sinks, struct osl_error *error)
+                                      const struct osl_vk_kv *kv, const struct osl_vk_vector *sinks,
+                                      struct osl_error *error)
 {
     const struct osl_vk_facts *facts = net->device->facts;
     const struct osl_shape *s = &net->shape;
@@ -195,17 +204,23 @@ enum osl_status osl_vk_attend_prefill(struct osl_vk_recorder *r, const struct os
     uint32_t tokens = lanes / heads;
     uint32_t tile = most(8, least(32, PREFILL_TILE_FLOATS / s->head_dim / 8 * 8));
     const uint32_t spec[SPECS] = {
-        [SPEC_LANES] = lanes, [SPEC_SUBGROUP] = facts->subgroup_size,
-        [SPEC_HEAD_DIM] = s->head_dim, [SPEC_GROUP] = group, [SPEC_KV_TYPE] = net->kv_type,
-        [SPEC_HEADS] = heads, [SPEC_TOKENS] = tokens, [SPEC_TILE] = tile,
+        [SPEC_LANES] = lanes,          [SPEC_SUBGROUP] = facts->subgroup_size,
+        [SPEC_HEAD_DIM] = s->head_dim, [SPEC_GROUP] = group,
+        [SPEC_KV_TYPE] = net->kv_type, [SPEC_HEADS] = heads,
+        [SPEC_TOKENS] = tokens,        [SPEC_TILE] = tile,
         [SPEC_STAGED] = !software,
     };
     const struct {
         uint32_t qkv, attn, sinks, kv_heads, capacity, window;
         float scale;
     } push = {
-        net->buffer[OSL_BUFFER_QKV], net->buffer[OSL_BUFFER_ATTN], sinks->offset, s->kv_heads,
-        kv->capacity, kv->window, (float)(LOG2_E / sqrt((double)s->head_dim)),
+        net->buffer[OSL_BUFFER_QKV],
+        net->buffer[OSL_BUFFER_ATTN],
+        sinks->offset,
+        s->kv_heads,
+        kv->capacity,
+        kv->window,
+        (float)(LOG2_E / sqrt((double)s->head_dim)),
     };
     const struct osl_vk_pipeline *pipeline = NULL;
     enum osl_status status =
@@ -218,7 +233,9 @@ enum osl_status osl_vk_attend_prefill(struct osl_vk_recorder *r, const struct os
         .bind = {[0] = net->step, [1] = net->act, [2] = sinks->vec, [4] = kv->k, [5] = kv->v},
         .push = &push,
         .push_bytes = sizeof push,
-        .groups = {.rule = OSL_VK_TOKENS, .x = s->kv_heads * parts_up(group, heads), .z = 1,
+        .groups = {.rule = OSL_VK_TOKENS,
+                   .x = s->kv_heads * parts_up(group, heads),
+                   .z = 1,
                    .tile = tokens},
         .barrier = true,
         .name = kv->window != 0 ? "attend window" : "attend",

@@ -5,9 +5,9 @@
 #include "compute/vulkan/ops.h"
 
 #define SPEC_LAYOUT 3
-#define SPEC_COLS 8       /* embed, rmsnorm */
-#define SPEC_ROWS_KIND 9  /* rmsnorm: rows of logits */
-#define SPEC_HEAD_DIM 8   /* rope_store */
+#define SPEC_COLS 8      /* embed, rmsnorm */
+#define SPEC_ROWS_KIND 9 /* rmsnorm: rows of logits */
+#define SPEC_HEAD_DIM 8  /* rope_store */
 #define SPEC_GROUP 9
 #define SPEC_KV_TYPE 10
 #define SPECS 11
@@ -42,8 +42,8 @@ enum osl_status osl_vk_embed(struct osl_vk_recorder *r, const struct osl_vk_net 
     const struct osl_vk_facts *facts = net->device->facts;
     OSL_ASSERT(table->cols == net->shape.hidden && table->experts <= 1);
     const uint32_t spec[SPECS] = {
-        row_lanes(facts), facts->subgroup_size,
-        [SPEC_LAYOUT] = table->layout, [SPEC_COLS] = table->cols};
+        row_lanes(facts),
+        facts->subgroup_size, [SPEC_LAYOUT] = table->layout, [SPEC_COLS] = table->cols};
     const struct osl_vk_pipeline *pipeline = NULL;
     enum osl_status status =
         osl_vk_pipeline_get(net->device, "embed", spec, SPECS, &pipeline, error);
@@ -51,9 +51,8 @@ enum osl_status osl_vk_embed(struct osl_vk_recorder *r, const struct osl_vk_net 
         uint32_t first = s * table->per_slab;
         uint32_t left = table->rows - first;
         uint32_t rows = left < table->per_slab ? left : table->per_slab;
-        const uint32_t push[] = {
-            net->buffer[OSL_BUFFER_X], first, rows,
-            (uint32_t)osl_vk_scales_offset(table->layout, rows, table->cols)};
+        const uint32_t push[] = {net->buffer[OSL_BUFFER_X], first, rows,
+                                 (uint32_t)osl_vk_scales_offset(table->layout, rows, table->cols)};
         const struct osl_vk_dispatch dispatch = {
             .pipeline = pipeline,
             .bind = {[0] = net->step, [1] = net->act, [4] = table->slab[s]},
@@ -78,8 +77,9 @@ static enum osl_status record_norm(struct osl_vk_recorder *r, const struct osl_v
         float eps;
     } push = {net->buffer[OSL_BUFFER_X], net->buffer[OSL_BUFFER_NORM], gain->offset,
               net->shape.rms_eps};
-    const uint32_t spec[] = {row_lanes(facts), facts->subgroup_size,
-                             [SPEC_COLS] = net->shape.hidden, [SPEC_ROWS_KIND] = logits_rows};
+    const uint32_t spec[] = {
+        row_lanes(facts),
+        facts->subgroup_size, [SPEC_COLS] = net->shape.hidden, [SPEC_ROWS_KIND] = logits_rows};
     const struct osl_vk_pipeline *pipeline = NULL;
     enum osl_status status =
         osl_vk_pipeline_get(net->device, net->device->subgroup ? "rmsnorm_subgroup" : "rmsnorm",
@@ -93,7 +93,9 @@ static enum osl_status record_norm(struct osl_vk_recorder *r, const struct osl_v
         .push = &push,
         .push_bytes = sizeof push,
         .groups = {.rule = logits_rows ? OSL_VK_LOGITS_ROWS : OSL_VK_TOKENS,
-                   .x = 1, .z = 1, .tile = 1},
+                   .x = 1,
+                   .z = 1,
+                   .tile = 1},
         .barrier = true,
         .name = logits_rows ? "logits norm" : "norm",
     };
@@ -118,10 +120,8 @@ enum osl_status osl_vk_rope_store(struct osl_vk_recorder *r, const struct osl_vk
     const struct osl_vk_facts *facts = net->device->facts;
     const struct osl_shape *s = &net->shape;
     const uint32_t push[] = {net->buffer[OSL_BUFFER_QKV], s->kv_heads, kv->capacity};
-    const uint32_t spec[] = {row_lanes(facts), facts->subgroup_size,
-                             [SPEC_HEAD_DIM] = s->head_dim,
-                             [SPEC_GROUP] = s->heads / s->kv_heads,
-                             [SPEC_KV_TYPE] = net->kv_type};
+    const uint32_t spec[] = {row_lanes(facts), facts->subgroup_size, [SPEC_HEAD_DIM] = s->head_dim,
+                             [SPEC_GROUP] = s->heads / s->kv_heads, [SPEC_KV_TYPE] = net->kv_type};
     const struct osl_vk_pipeline *pipeline = NULL;
     enum osl_status status = osl_vk_pipeline_get(net->device, "rope_store", spec,
                                                  sizeof spec / sizeof spec[0], &pipeline, error);

@@ -90,7 +90,7 @@ OSL_MUST_USE enum osl_status osl_vk_rig_rerun(struct osl_vk_rig *rig, const stru
 struct osl_vk_check_case {
     struct osl_shape shape; /* widths of the model; vocab, experts, layers cut down */
     enum osl_kv_type kv_type;
-    enum osl_dtype dense, router, expert, output; /* weight types in use */
+    enum osl_dtype dense, router, expert, output, embedding; /* weight types in use */
     uint32_t tokens;   /* prefill tokens of the case */
     uint32_t position; /* of the first token */
     uint32_t seed;
