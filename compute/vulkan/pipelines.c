@@ -3,6 +3,71 @@
 
 #include "compute/vulkan/core.h"
 
+/* SPIR-V 1.6, 2.3 (a module begins with five words) and 3.49: an instruction's first word has its
+ * length above its code. Capabilities come before everything else. */
+#define SPIRV_HEAD_WORDS 5
+#define SPIRV_OP_CAPABILITY 17
+/* SPIR-V 1.6, 3.31, and the extensions' own documents. */
+enum capability {
+    CAPABILITY_SHADER = 1,
+    CAPABILITY_FLOAT16 = 9,
+    CAPABILITY_INT8 = 39,
+    CAPABILITY_SUBGROUP = 61,
+    CAPABILITY_SUBGROUP_ARITHMETIC = 63,
+    CAPABILITY_SUBGROUP_BALLOT = 64,
+    CAPABILITY_SUBGROUP_SHUFFLE = 65,
+    CAPABILITY_STORAGE_16 = 4433,
+    CAPABILITY_STORAGE_8 = 4448,
+    CAPABILITY_MEMORY_MODEL = 5345,
+    CAPABILITY_MEMORY_MODEL_DEVICE = 5346,
+    CAPABILITY_DOT_4X8 = 6018,
+    CAPABILITY_DOT = 6019,
+    CAPABILITY_MATRIX = 6022,
+};
+
+/* Whether this device was opened with it: see make_wish in device.c. */
+static bool has_capability(const struct osl_vk_device *device, uint32_t capability)
+{
+    switch (capability) {
+    case CAPABILITY_SHADER: return true;
+    case CAPABILITY_SUBGROUP:
+    case CAPABILITY_SUBGROUP_ARITHMETIC:
+    case CAPABILITY_SUBGROUP_BALLOT:
+    case CAPABILITY_SUBGROUP_SHUFFLE: return device->subgroup;
+    case CAPABILITY_FLOAT16:
+    case CAPABILITY_STORAGE_16: return device->fp16;
+    case CAPABILITY_DOT_4X8:
+    case CAPABILITY_DOT: return device->dot;
+    case CAPABILITY_INT8: return device->dot && device->facts->int8;
+    case CAPABILITY_STORAGE_8: return device->dot && device->facts->storage8;
+    case CAPABILITY_MATRIX:
+    case CAPABILITY_MEMORY_MODEL:
+    case CAPABILITY_MEMORY_MODEL_DEVICE: return device->matrix;
+    default: return false;
+    }
+}
+
+/* A module may use no more than the tier: drivers often let it pass, and a forced tier would then
+ * not be what it says. */
+static enum osl_status check_module(const struct osl_vk_device *device,
+                                    const struct osl_vk_shader *shader, struct osl_error *error)
+{
+    const uint32_t count = shader->bytes / sizeof *shader->words;
+    for (uint32_t at = SPIRV_HEAD_WORDS; at + 1 < count; at += 2) {
+        if (shader->words[at] != (2u << 16 | SPIRV_OP_CAPABILITY)) {
+            break;
+        }
+        if (!has_capability(device, shader->words[at + 1])) {
+            return osl_fail(error, OSL_UNSUPPORTED,
+                            "shader %.60s: needs SPIR-V capability %u, which %.100s has not been "
+                            "opened with (tier %s)",
+                            shader->name, shader->words[at + 1], device->facts->name,
+                            osl_vk_tier_name(device->tier));
+        }
+    }
+    return OSL_OK;
+}
+
 static const struct osl_vk_pipeline *find(const struct osl_vk_device *device, const char *shader,
                                           const uint32_t *spec, uint32_t spec_count)
 {
@@ -88,6 +153,10 @@ enum osl_status osl_vk_pipeline_get(struct osl_vk_device *device, const char *sh
                         osl_vk_shaders_lack[0] == '\0' ? "" : "; its glslang lacked ",
                         osl_vk_shaders_lack);
     }
+    enum osl_status status = check_module(device, embedded, error);
+    if (status != OSL_OK) {
+        return status;
+    }
     if (device->pipeline_count == OSL_VK_PIPELINES_MAX) {
         return osl_fail(error, OSL_CAPACITY, "more than %d pipelines", OSL_VK_PIPELINES_MAX);
     }
@@ -108,7 +177,7 @@ enum osl_status osl_vk_pipeline_get(struct osl_vk_device *device, const char *sh
     }
     if (result != VK_SUCCESS) {
         struct osl_error reason;
-        enum osl_status status = osl_vk_fail(&reason, call, result);
+        status = osl_vk_fail(&reason, call, result);
         return osl_fail(error, status, "shader %.60s: %.300s", shader, reason.text);
     }
     pipeline->shader = embedded->name;

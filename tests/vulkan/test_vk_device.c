@@ -142,6 +142,39 @@ static void pipelines_are_made_once(void **state)
     osl_vk_device_close(&device);
 }
 
+static void shaders_use_no_more_than_the_tier(void **state)
+{
+    (void)state;
+    struct osl_error error;
+    const struct osl_vk_pipeline *p;
+    open_device(OSL_VK_TIER_BASE);
+    assert_int_equal(osl_vk_pipeline_get(&device, "rmsnorm_subgroup", NULL, 0, &p, &error),
+                     OSL_UNSUPPORTED);
+    assert_non_null(strstr(error.text, "capability 61"));
+    assert_non_null(strstr(error.text, "tier base"));
+    osl_vk_device_close(&device);
+}
+
+/* With the constants' defaults, which compile and are right (style.md, Shaders). */
+static void every_shader_becomes_a_pipeline(void **state)
+{
+    (void)state;
+    uint32_t left_out = 0;
+    open_device(OSL_VK_TIER_MATRIX);
+    for (uint32_t i = 0; osl_vk_shaders[i] != NULL; i++) {
+        struct osl_error error;
+        const struct osl_vk_pipeline *p;
+        enum osl_status status =
+            osl_vk_pipeline_get(&device, osl_vk_shaders[i]->name, NULL, 0, &p, &error);
+        if (status != OSL_OK && status != OSL_UNSUPPORTED) {
+            fail_msg("%s", error.text);
+        }
+        left_out += status != OSL_OK;
+    }
+    assert_true(left_out == 0 || device.facts->tier_reported < OSL_VK_TIER_MATRIX);
+    osl_vk_device_close(&device);
+}
+
 static void shaders_are_found_and_hashed(void **state)
 {
     (void)state;
@@ -166,6 +199,8 @@ int main(void)
         cmocka_unit_test(buffers_of_every_kind),
         cmocka_unit_test(buffer_over_the_budget_is_refused),
         cmocka_unit_test(pipelines_are_made_once),
+        cmocka_unit_test(shaders_use_no_more_than_the_tier),
+        cmocka_unit_test(every_shader_becomes_a_pipeline),
         cmocka_unit_test(shaders_are_found_and_hashed),
     };
     vk_test_open(&vk);
