@@ -4,6 +4,9 @@
 #include "compute/vulkan/core.h"
 
 #define DEVICE_EXTENSIONS_MAX 8
+/* Kernels reset a GPU that hangs after some 2 to 10 s; one that does not come back by then is
+ * closed as it is. */
+#define CLOSE_WAIT_NS 15000000000ull
 
 /* What is asked of the device, as one chain. */
 struct wish {
@@ -232,12 +235,32 @@ enum osl_status osl_vk_device_open(struct osl_vk *vk, uint32_t index, enum osl_v
     return status;
 }
 
+/* Waits for what is under way, but not for ever, as vkDeviceWaitIdle does where a GPU hangs. */
+static void settle(struct osl_vk_device *device)
+{
+    VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    VkFence fence = VK_NULL_HANDLE;
+    if (device->CreateFence(device->handle, &info, NULL, &fence) != VK_SUCCESS) {
+        (void)device->DeviceWaitIdle(device->handle);
+        return;
+    }
+    VkResult result = device->QueueSubmit(device->queue, 0, NULL, fence);
+    if (result == VK_SUCCESS) {
+        result = device->WaitForFences(device->handle, 1, &fence, VK_TRUE, CLOSE_WAIT_NS);
+    }
+    if (result == VK_TIMEOUT) {
+        osl_log(OSL_LOG_ERROR, "vulkan: %.100s hangs, and is closed as it is",
+                device->facts->name);
+    }
+    device->DestroyFence(device->handle, fence, NULL);
+}
+
 void osl_vk_device_close(struct osl_vk_device *device)
 {
     OSL_ASSERT(device != NULL);
     if (device->handle != VK_NULL_HANDLE && device->DestroyDevice != NULL) {
-        if (device->DeviceWaitIdle != NULL) {
-            (void)device->DeviceWaitIdle(device->handle); /* a lost device says so at once */
+        if (device->queue != VK_NULL_HANDLE) {
+            settle(device); /* a lost device says so at once */
         }
         for (uint32_t i = 0; i < device->pipeline_count; i++) {
             device->DestroyPipeline(device->handle, device->pipelines[i].handle, NULL);
