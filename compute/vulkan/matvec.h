@@ -31,17 +31,17 @@ enum {
 struct osl_vk_wish {
     enum osl_vk_layout layout;
     uint32_t cols, vectors;
-    uint32_t rows; /* of all weights, for one vector */
-    uint32_t rows_at_once;   /* of a team, where registers and rows allow */
-    uint32_t group;          /* invocations of a workgroup */
-    uint32_t rounds;         /* times a workgroup goes round */
+    uint32_t rows;         /* of all weights, for one vector */
+    uint32_t rows_at_once; /* of a team, where registers and rows allow */
+    uint32_t group;        /* invocations of a workgroup */
+    uint32_t rounds;       /* times a workgroup goes round */
     bool norm;
     bool floats; /* no integer products */
 };
 
 struct osl_vk_choice {
-    const char *tier;      /* "", "_subgroup", "_dot" */
-    uint32_t group_rows;   /* rows a workgroup makes */
+    const char *tier;    /* "", "_subgroup", "_dot" */
+    uint32_t group_rows; /* rows a workgroup makes */
     uint32_t spec[OSL_SPEC_COUNT];
 };
 
@@ -50,8 +50,7 @@ bool osl_vk_matvec_choose(const struct osl_vk_device *device, const struct osl_v
                           struct osl_vk_choice *out);
 enum osl_status osl_vk_matvec_pipeline(const struct osl_vk_net *net, const char *stem,
                                        const struct osl_vk_choice *choice,
-                                       const struct osl_vk_pipeline **out,
-                                       struct osl_error *error);
+                                       const struct osl_vk_pipeline **out, struct osl_error *error);
 /* Of a vector that may be NULL or not there. */
 uint32_t osl_vk_bias_offset(const struct osl_vk_vector *bias);
 

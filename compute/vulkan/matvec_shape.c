@@ -73,8 +73,8 @@ static uint32_t team_lanes(uint32_t blocks, uint32_t width)
     return best;
 }
 
-static uint32_t shared_bytes(const struct osl_vk_choice *c, const struct osl_vk_wish *w, uint32_t group,
-                             bool dot)
+static uint32_t shared_bytes(const struct osl_vk_choice *c, const struct osl_vk_wish *w,
+                             uint32_t group, bool dot)
 {
     uint32_t blocks = w->cols / OSL_BLOCK_COLS * w->vectors;
     uint32_t sums = group * (c->spec[OSL_SPEC_ROWS] * 8 + 4);
@@ -96,8 +96,8 @@ static void choose_software(const struct osl_vk_device *device, const struct osl
 {
     /* A driver that has 16-bit floats is new enough to keep uniform values scalar (Mesa 26: 1.3
      * times the speed of gathers; 22.3, without either: a fifth). */
-    bool spread = !dot && quantised(w->layout) && device->facts->fp16 &&
-                  device->facts->subgroup_size >= 8;
+    bool spread =
+        !dot && quantised(w->layout) && device->facts->fp16 && device->facts->subgroup_size >= 8;
     c->spec[OSL_SPEC_GROUP] = 8;
     c->spec[OSL_SPEC_LANES] = 8;
     c->spec[OSL_SPEC_ROWS] = spread ? ROWS_MAX : 4;
@@ -107,8 +107,8 @@ static void choose_software(const struct osl_vk_device *device, const struct osl
     c->group_rows = (rows + step - 1) / step * step;
 }
 
-static void choose_gpu(const struct osl_vk_device *device, const struct osl_vk_wish *w, struct osl_vk_choice *c,
-                       bool dot)
+static void choose_gpu(const struct osl_vk_device *device, const struct osl_vk_wish *w,
+                       struct osl_vk_choice *c, bool dot)
 {
     const struct osl_vk_facts *facts = device->facts;
     uint32_t width = device->subgroup ? subgroup_width(facts) : LANES_MAX;
@@ -122,15 +122,14 @@ static void choose_gpu(const struct osl_vk_device *device, const struct osl_vk_w
     c->group_rows = group / c->spec[OSL_SPEC_LANES] * c->spec[OSL_SPEC_ROWS] * w->rounds;
 }
 
-bool osl_vk_matvec_choose(const struct osl_vk_device *device, const struct osl_vk_wish *w, struct osl_vk_choice *c)
+bool osl_vk_matvec_choose(const struct osl_vk_device *device, const struct osl_vk_wish *w,
+                          struct osl_vk_choice *c)
 {
     const struct osl_vk_facts *facts = device->facts;
     OSL_ASSERT(w->cols % OSL_BLOCK_COLS == 0 && w->cols > 0 && w->rows > 0);
     bool dot = wants_dot(device, w);
     for (;;) {
-        *c = (struct osl_vk_choice){.tier = dot                ? "_dot"
-                                     : device->subgroup ? "_subgroup"
-                                                        : ""};
+        *c = (struct osl_vk_choice){.tier = dot ? "_dot" : device->subgroup ? "_subgroup" : ""};
         c->spec[OSL_SPEC_SUBGROUP] = subgroup_width(facts);
         c->spec[OSL_SPEC_LAYOUT] = w->layout;
         c->spec[OSL_SPEC_SLABS] = 1;
@@ -154,8 +153,8 @@ bool osl_vk_matvec_choose(const struct osl_vk_device *device, const struct osl_v
 }
 
 enum osl_status osl_vk_matvec_pipeline(const struct osl_vk_net *net, const char *stem,
-                                    const struct osl_vk_choice *c, const struct osl_vk_pipeline **out,
-                                    struct osl_error *error)
+                                       const struct osl_vk_choice *c,
+                                       const struct osl_vk_pipeline **out, struct osl_error *error)
 {
     char name[32];
     snprintf(name, sizeof name, "%s%s", stem, c->tier);
@@ -167,4 +166,3 @@ uint32_t osl_vk_bias_offset(const struct osl_vk_vector *bias)
     return bias == NULL ? OSL_GPU_NONE : bias->offset;
 }
 _Static_assert(OSL_GPU_NONE == OSL_VK_NO_VECTOR, "one sign for no bias");
-

@@ -78,7 +78,7 @@ static enum osl_status record_parts(struct osl_vk_recorder *r, const struct osl_
         .push = &push,
         .push_bytes = sizeof push,
         .groups = {.rule = OSL_VK_FIXED, .y = 1, .z = 1},
-        .barrier = first == 0,
+        .barrier = true, /* a second one is rare, and would only be told apart by its range */
         .name = d->name,
     };
     for (uint32_t i = 0; i < PARTS_AT_ONCE; i++) {
@@ -194,4 +194,3 @@ enum osl_status osl_vk_logits(struct osl_vk_recorder *r, const struct osl_vk_net
     }
     return record_dense(r, net, &d, error);
 }
-

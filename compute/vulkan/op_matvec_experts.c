@@ -24,9 +24,15 @@ enum osl_status osl_vk_router(struct osl_vk_recorder *r, const struct osl_vk_net
     const struct osl_shape *s = &net->shape;
     OSL_ASSERT(weight->cols == s->hidden && weight->rows == s->experts);
     OSL_ASSERT(weight->slab_count == 1);
-    struct osl_vk_wish wish = {.layout = weight->layout, .cols = s->hidden, .vectors = 1,
-                        .rows = s->experts, .rows_at_once = 1, .group = 128, .rounds = 1,
-                        .norm = true, .floats = true};
+    struct osl_vk_wish wish = {.layout = weight->layout,
+                               .cols = s->hidden,
+                               .vectors = 1,
+                               .rows = s->experts,
+                               .rows_at_once = 1,
+                               .group = 128,
+                               .rounds = 1,
+                               .norm = true,
+                               .floats = true};
     struct osl_vk_choice c;
     if (!osl_vk_matvec_choose(net->device, &wish, &c)) {
         enum osl_status status = osl_vk_rmsnorm(r, net, gain, error);
@@ -53,12 +59,16 @@ enum osl_status osl_vk_router(struct osl_vk_recorder *r, const struct osl_vk_net
         .bias = osl_vk_bias_offset(bias),
     };
     struct osl_vk_dispatch dispatch = {
-        .bind = {[0] = net->step, [1] = net->act, [OSL_VK_BIND_VEC] = gain->vec,
+        .bind = {[0] = net->step,
+                 [1] = net->act,
+                 [OSL_VK_BIND_VEC] = gain->vec,
                  [OSL_VK_BIND_WEIGHTS] = weight->slab[0]},
         .push = &push,
         .push_bytes = sizeof push,
-        .groups = {.rule = OSL_VK_FIXED, .x = (s->experts + c.group_rows - 1) / c.group_rows,
-                   .y = 1, .z = 1},
+        .groups = {.rule = OSL_VK_FIXED,
+                   .x = (s->experts + c.group_rows - 1) / c.group_rows,
+                   .y = 1,
+                   .z = 1},
         .barrier = true,
         .name = "router",
     };
@@ -85,8 +95,13 @@ enum osl_status osl_vk_expert_up(struct osl_vk_recorder *r, const struct osl_vk_
         return refuse_experts(error);
     }
     OSL_ASSERT(weight[1].slab_count == slabs && weight[1].per_slab == weight[0].per_slab);
-    struct osl_vk_wish wish = {.layout = weight[0].layout, .cols = s->hidden, .vectors = 1,
-                        .rows = s->ff, .rows_at_once = 2, .group = 128, .rounds = 1};
+    struct osl_vk_wish wish = {.layout = weight[0].layout,
+                               .cols = s->hidden,
+                               .vectors = 1,
+                               .rows = s->ff,
+                               .rows_at_once = 2,
+                               .group = 128,
+                               .rounds = 1};
     struct osl_vk_choice c;
     bool fits = osl_vk_matvec_choose(net->device, &wish, &c);
     OSL_ASSERT(fits);
@@ -108,8 +123,10 @@ enum osl_status osl_vk_expert_up(struct osl_vk_recorder *r, const struct osl_vk_
         .bind = {[0] = net->step, [1] = net->act, [OSL_VK_BIND_VEC] = vec_of(&bias[0], &bias[1])},
         .push = &push,
         .push_bytes = sizeof push,
-        .groups = {.rule = OSL_VK_FIXED, .x = (s->ff + c.group_rows - 1) / c.group_rows,
-                   .y = s->experts_used, .z = 1},
+        .groups = {.rule = OSL_VK_FIXED,
+                   .x = (s->ff + c.group_rows - 1) / c.group_rows,
+                   .y = s->experts_used,
+                   .z = 1},
         .barrier = true,
         .name = "expert up",
     };
@@ -117,7 +134,8 @@ enum osl_status osl_vk_expert_up(struct osl_vk_recorder *r, const struct osl_vk_
         dispatch.bind[OSL_VK_BIND_WEIGHTS + i] = weight[0].slab[i];
         dispatch.bind[OSL_VK_BIND_WEIGHTS + slabs + i] = weight[1].slab[i];
     }
-    enum osl_status status = osl_vk_matvec_pipeline(net, "decode_up", &c, &dispatch.pipeline, error);
+    enum osl_status status =
+        osl_vk_matvec_pipeline(net, "decode_up", &c, &dispatch.pipeline, error);
     return status == OSL_OK ? osl_vk_record(r, &dispatch, error) : status;
 }
 
@@ -128,8 +146,13 @@ enum osl_status osl_vk_expert_down(struct osl_vk_recorder *r, const struct osl_v
     const struct osl_shape *s = &net->shape;
     OSL_ASSERT(weight->cols == s->ff && weight->rows == s->hidden);
     OSL_ASSERT(weight->slab_count <= OSL_VK_SLABS_MAX);
-    struct osl_vk_wish wish = {.layout = weight->layout, .cols = s->ff, .vectors = s->experts_used,
-                        .rows = s->hidden, .rows_at_once = 2, .group = 128, .rounds = 1};
+    struct osl_vk_wish wish = {.layout = weight->layout,
+                               .cols = s->ff,
+                               .vectors = s->experts_used,
+                               .rows = s->hidden,
+                               .rows_at_once = 2,
+                               .group = 128,
+                               .rounds = 1};
     struct osl_vk_choice c;
     bool fits = osl_vk_matvec_choose(net->device, &wish, &c);
     OSL_ASSERT(fits);
@@ -150,14 +173,17 @@ enum osl_status osl_vk_expert_down(struct osl_vk_recorder *r, const struct osl_v
         .bind = {[0] = net->step, [1] = net->act, [OSL_VK_BIND_VEC] = bias->vec},
         .push = &push,
         .push_bytes = sizeof push,
-        .groups = {.rule = OSL_VK_FIXED, .x = (s->hidden + c.group_rows - 1) / c.group_rows,
-                   .y = 1, .z = 1},
+        .groups = {.rule = OSL_VK_FIXED,
+                   .x = (s->hidden + c.group_rows - 1) / c.group_rows,
+                   .y = 1,
+                   .z = 1},
         .barrier = true,
         .name = "expert down",
     };
     for (uint32_t i = 0; i < weight->slab_count; i++) {
         dispatch.bind[OSL_VK_BIND_WEIGHTS + i] = weight->slab[i];
     }
-    enum osl_status status = osl_vk_matvec_pipeline(net, "decode_down", &c, &dispatch.pipeline, error);
+    enum osl_status status =
+        osl_vk_matvec_pipeline(net, "decode_down", &c, &dispatch.pipeline, error);
     return status == OSL_OK ? osl_vk_record(r, &dispatch, error) : status;
 }

@@ -128,8 +128,8 @@ enum osl_status osl_vk_expert_up(struct osl_vk_recorder *r, const struct osl_vk_
 enum osl_status osl_vk_expert_down(struct osl_vk_recorder *r, const struct osl_vk_net *net,
                                    const struct osl_vk_matrix *weight,
                                    const struct osl_vk_vector *bias, struct osl_error *error);
-/* LOGITS row 0 = rmsnorm(X[step.logits_row_first], gain) W. Dense slabs: one dispatch each,
- * without barriers between. */
+/* LOGITS row 0 = rmsnorm(X[step.logits_row_first], gain) W; nothing where the step asks for none.
+ * A dispatch for every three slabs. */
 enum osl_status osl_vk_logits(struct osl_vk_recorder *r, const struct osl_vk_net *net,
                               const struct osl_vk_vector *gain, const struct osl_vk_matrix *weight,
                               struct osl_error *error);
