@@ -12,18 +12,6 @@ static void append(ossicle *engine, int32_t token)
     session->tokens[session->count++] = token;
 }
 
-void osl_session_truncate_read(ossicle *engine, uint32_t position)
-{
-    struct osl_session *session = &engine->session;
-    if (position >= session->read) {
-        return;
-    }
-    uint32_t slack = engine->plan.ring_capacity - engine->hparams.shape.window;
-    bool rings_whole = engine->plan.ring_capacity == engine->plan.full_capacity ||
-                       session->read - position <= slack;
-    session->read = rings_whole ? position : 0;
-}
-
 static enum ossicle_channel channel_of(const struct osl_parser *parser)
 {
     return strcmp(parser->channel, "final") == 0        ? OSSICLE_CHANNEL_FINAL
@@ -69,7 +57,7 @@ static void drop_reasoning(ossicle *engine)
         osl_marks_return(engine, turn.first, OSL_TURN_MARK);
     } else { /* rewound to before that mark was set: read everything again */
         osl_marks_forget_after(engine, turn.first);
-        session->read = 0;
+        osl_read_forget(engine);
     }
     for (uint32_t s = 0; s < turn.span_count; s++) {
         if (turn.spans[s].analysis) {

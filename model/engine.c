@@ -4,6 +4,7 @@
 #include "compute/cpu/backend.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,18 @@ void osl_error_publish(const struct osl_error *error, struct ossicle_error *out)
     if (out != NULL && error->status != OSL_OK) {
         out->status = (enum ossicle_status)error->status;
         memcpy(out->text, error->text, sizeof out->text);
+    }
+}
+
+void osl_engine_log(ossicle *engine, enum ossicle_log_level level, const char *format, ...)
+{
+    char line[OSL_LOG_LINE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (engine->log != NULL) {
+        engine->log(engine->user, level, line);
     }
 }
 
@@ -138,6 +151,12 @@ static void place_cache(ossicle *engine, uint8_t *memory)
     OSL_ASSERT(ring <= region(memory, plan, OSL_REGION_KV_RING) + plan->bytes[OSL_REGION_KV_RING]);
 }
 
+/* A bit a token: how it was read. */
+static uint64_t kinds_bytes(const struct osl_plan *plan)
+{
+    return round_up(((uint64_t)plan->context_tokens + 7) / 8, 64);
+}
+
 static void place_session(ossicle *engine, uint8_t *memory)
 {
     const struct osl_plan *plan = &engine->plan;
@@ -145,6 +164,8 @@ static void place_session(ossicle *engine, uint8_t *memory)
     uint8_t *at = region(memory, plan, OSL_REGION_SESSION);
     session->tokens = (int32_t *)(void *)at;
     at += round_up((uint64_t)plan->context_tokens * sizeof(int32_t), 64);
+    session->by_decode = at;
+    at += kinds_bytes(plan);
     session->stage = (char *)at;
     session->stage_bytes = plan->text_bytes;
     at += plan->text_bytes;
@@ -154,7 +175,8 @@ static void place_session(ossicle *engine, uint8_t *memory)
 
 uint64_t osl_session_bytes(const struct osl_plan *plan)
 {
-    return round_up((uint64_t)plan->context_tokens * sizeof(int32_t), 64) + 2 * plan->text_bytes;
+    return round_up((uint64_t)plan->context_tokens * sizeof(int32_t), 64) + kinds_bytes(plan) +
+           2 * plan->text_bytes;
 }
 
 static enum osl_status start_backend(ossicle *engine, uint8_t *memory, void *backend_memory,
@@ -187,8 +209,10 @@ static enum osl_status start_backend(ossicle *engine, uint8_t *memory, void *bac
     }
     buffer[OSL_BUFFER_LOGITS] = region(memory, plan, OSL_REGION_LOGITS);
     buffer[OSL_BUFFER_SCRATCH] = region(memory, plan, OSL_REGION_SCRATCH);
-    return osl_cpu_backend_init(backend_memory, osl_cpu_backend_bytes(), &config, &engine->backend,
-                                &engine->error);
+    status = osl_cpu_backend_init(backend_memory, osl_cpu_backend_bytes(), &config, &engine->cpu,
+                                  &engine->error);
+    engine->backend = engine->cpu;
+    return status;
 }
 
 /* The parts of the engine region behind the struct. */
@@ -289,6 +313,7 @@ enum ossicle_status ossicle_boot(const struct ossicle_config *config, void *memo
     }
     ossicle *engine = memory; /* the engine region is the first one */
     memset(engine, 0, sizeof *engine);
+    engine->log = config->log;
     engine->progress = config->progress;
     engine->user = config->user;
     struct osl_plan plan;

@@ -45,6 +45,8 @@ struct osl_session {
     int32_t *tokens; /* [context] */
     uint32_t count;  /* tokens of the conversation */
     uint32_t read;   /* of those, in the cache */
+    uint32_t known;  /* of those, have been read before; more than read after a loss: recover.c */
+    uint8_t *by_decode; /* [context] bits: how the known ones were read */
     char *stage;     /* joins pieces of text before they are tokenised */
     uint64_t stage_bytes;
     uint64_t stage_used;
@@ -96,8 +98,12 @@ struct ossicle {
     struct osl_tokenizer *tokenizer;
     struct osl_sampler *sampler;
     struct osl_team *team;
-    struct osl_backend *backend; /* runs the schedule */
-    bool lost;                   /* it has to be restarted first */
+    struct osl_backend *backend;   /* runs the schedule */
+    struct osl_backend *cpu;       /* that one, or the one that takes over from a device */
+    bool lost;                     /* the backend has to be restarted first */
+    uint32_t restarts;             /* since boot */
+    uint32_t restarts_in_row;      /* since a token was read that had not been before */
+    struct osl_error lost_error;   /* of the last restart */
     uint8_t *arena;
     uint32_t *allowed; /* [vocab bits] for the sampler */
     struct osl_session session;
@@ -106,6 +112,7 @@ struct ossicle {
     atomic_bool cancel;
     uint64_t boot_ns, prefill_ns, decode_ns;
     uint64_t prefill_tokens, decode_tokens, decode_weight_bytes;
+    void (*log)(void *user, enum ossicle_log_level level, const char *line);
     bool (*progress)(void *user, const char *stage, uint64_t done, uint64_t total);
     void *user;
 };
@@ -118,6 +125,9 @@ bool osl_resident_skips(const struct osl_gguf_tensor *tensor);
 uint64_t osl_plan_resident_bytes(const struct osl_gguf *gguf);
 void osl_plan_report(const struct osl_plan *plan, const struct osl_hparams *hparams,
                      struct ossicle_plan *out);
+/* One line to the configuration's log. */
+void osl_engine_log(ossicle *engine, enum ossicle_log_level level, const char *format, ...)
+    OSL_PRINTF(3, 4);
 void osl_error_publish(const struct osl_error *error, struct ossicle_error *out);
 
 /* Writes the forward pass of gpt-oss into engine->schedule; kv areas are placed already. */
@@ -130,16 +140,30 @@ OSL_MUST_USE enum osl_status osl_session_append_ids(ossicle *engine, const int32
 struct osl_harmony_sink osl_session_sink(ossicle *engine);
 OSL_MUST_USE enum osl_status osl_session_flush(ossicle *engine);
 
-/* recover.c: the backend said DEVICE, its cache and marks are gone. */
+/* read.c: [read, read + tokens) by a step of that kind, with logits of the last token where it is
+ * the conversation's. OK, ABORTED or DEVICE (tell osl_recover_lost). */
+OSL_MUST_USE enum osl_status osl_read_step(ossicle *engine, enum osl_step_kind kind,
+                                           uint32_t tokens);
+/* The next tokens are in the cache; captures marks. For whoever runs steps by himself. */
+void osl_read_note(ossicle *engine, enum osl_step_kind kind, uint32_t tokens);
+bool osl_read_was_decode(const ossicle *engine, uint32_t position);
+/* Tokens from position on count as not read; the rings may make that "none were". */
+void osl_session_truncate_read(ossicle *engine, uint32_t position);
+void osl_read_forget(ossicle *engine);
+
+/* recover.c: a lost backend. _lost: it said DEVICE, its cache and marks are gone. While _pending,
+ * nothing else may run; _step does one bounded piece: OK, ABORTED, or DEVICE when nothing is left
+ * to go on with. _now does all of it, for calls that are no steps. */
 void osl_recover_lost(ossicle *engine);
+bool osl_recover_pending(const ossicle *engine);
+OSL_MUST_USE enum osl_status osl_recover_step(ossicle *engine);
+OSL_MUST_USE enum osl_status osl_recover_now(ossicle *engine);
 
 /* answer.c */
 void osl_answer_take(ossicle *engine, int32_t token, struct ossicle_event *event);
 void osl_answer_end(ossicle *engine, enum ossicle_done reason);
 void osl_answer_done(ossicle *engine, struct ossicle_event *event);
 void osl_answer_fault(ossicle *engine, struct ossicle_event *event, enum osl_status status);
-/* Tokens from position on count as not read; the rings may make that "none were". */
-void osl_session_truncate_read(ossicle *engine, uint32_t position);
 
 /* marks.c: the state of the window rings at message boundaries. */
 void osl_marks_capture(ossicle *engine); /* after a step: copies what pending marks need */

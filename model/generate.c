@@ -114,12 +114,12 @@ enum ossicle_status ossicle_begin(ossicle *engine, const struct ossicle_sampling
     if (status != OSL_OK) {
         return (enum ossicle_status)status;
     }
-    if (session->read == session->count) { /* raw, and nothing new: the last token once more */
+    if (session->known == session->count) { /* raw, and nothing new: the last token once more */
         osl_session_truncate_read(engine, session->count - 1);
     }
     answer->max_tokens = sampling.max_tokens;
     answer->produced = 0;
-    answer->prefill_first = session->read;
+    answer->prefill_first = session->known;
     answer->penalty_tokens = sampling.penalty_tokens;
     answer->in_call = false;
     answer->stopped = false;
@@ -139,24 +139,12 @@ enum ossicle_status ossicle_begin(ossicle *engine, const struct ossicle_sampling
 
 static enum osl_status run_step(ossicle *engine, enum osl_step_kind kind, uint32_t tokens)
 {
-    struct osl_session *session = &engine->session;
-    bool last = session->read + tokens == session->count;
-    struct osl_step step = {
-        .kind = kind,
-        .token_count = tokens,
-        .position_first = session->read,
-        .tokens = session->tokens + session->read,
-        .logits_row_first = tokens - 1,
-        .logits_row_count = last ? 1 : 0,
-    };
     uint64_t start_ns = osl_clock_ns();
-    enum osl_status status = osl_backend_run(engine->backend, &step);
+    enum osl_status status = osl_read_step(engine, kind, tokens);
     uint64_t took_ns = osl_clock_ns() - start_ns;
     if (status != OSL_OK) {
         return status;
     }
-    session->read += tokens;
-    osl_marks_capture(engine);
     if (kind == OSL_STEP_PREFILL) {
         engine->prefill_tokens += tokens;
         engine->prefill_ns += took_ns;
@@ -168,15 +156,55 @@ static enum osl_status run_step(ossicle *engine, enum osl_step_kind kind, uint32
     return OSL_OK;
 }
 
+/* What the conversation had read is being read again, by this call and those after it. */
+static void event_again(const ossicle *engine, struct ossicle_event *event)
+{
+    event->kind = OSSICLE_EVENT_PREFILL;
+    event->again = true;
+    event->prefill_done = engine->session.read;
+    event->prefill_total = engine->session.count;
+}
+
+/* A step did not end well: the answer was cancelled, or the device is lost. */
+static void step_failed(ossicle *engine, enum osl_status status, struct ossicle_event *event)
+{
+    if (status == OSL_DEVICE) {
+        osl_recover_lost(engine);
+        event_again(engine, event);
+        return;
+    }
+    OSL_ASSERT(status == OSL_ABORTED);
+    osl_answer_end(engine, OSSICLE_DONE_CANCELLED);
+    osl_answer_done(engine, event);
+}
+
+static void step_recover(ossicle *engine, struct ossicle_event *event)
+{
+    enum osl_status status = osl_recover_step(engine);
+    if (status == OSL_OK) {
+        event_again(engine, event);
+    } else if (status == OSL_DEVICE) {
+        osl_answer_fault(engine, event, status);
+    } else {
+        step_failed(engine, status, event);
+    }
+}
+
 static void step_prefill(ossicle *engine, struct ossicle_event *event)
 {
     struct osl_session *session = &engine->session;
     struct osl_answer *answer = &engine->answer;
     uint32_t tokens = session->count - session->read;
     tokens = tokens < engine->plan.prefill_tokens ? tokens : engine->plan.prefill_tokens;
-    if (run_step(engine, OSL_STEP_PREFILL, tokens) != OSL_OK) {
-        osl_answer_end(engine, OSSICLE_DONE_CANCELLED);
-        osl_answer_done(engine, event);
+    /* all is read where the device was lost with the last chunk, and read again since */
+    enum osl_status status =
+        tokens > 0 ? run_step(engine, OSL_STEP_PREFILL, tokens) : OSL_OK;
+    if (status != OSL_OK) {
+        step_failed(engine, status, event);
+        return;
+    }
+    if (engine->lost) {
+        event_again(engine, event);
         return;
     }
     event->kind = OSSICLE_EVENT_PREFILL;
@@ -211,9 +239,10 @@ static void step_token(ossicle *engine, struct ossicle_event *event)
 {
     struct osl_session *session = &engine->session;
     struct osl_answer *answer = &engine->answer;
-    if (answer->phase == OSL_PHASE_DECODE && run_step(engine, OSL_STEP_DECODE, 1) != OSL_OK) {
-        osl_answer_end(engine, OSSICLE_DONE_CANCELLED);
-        osl_answer_done(engine, event);
+    enum osl_status status =
+        session->read < session->count ? run_step(engine, OSL_STEP_DECODE, 1) : OSL_OK;
+    if (status != OSL_OK) {
+        step_failed(engine, status, event);
         return;
     }
     /* A stop written after the last token fits: it is replaced by the <|end|> of history. */
@@ -224,10 +253,8 @@ static void step_token(ossicle *engine, struct ossicle_event *event)
         return;
     }
     int32_t token = -1;
-    if (pick(engine, &token) != OSL_OK) {
-        osl_recover_lost(engine);
-        osl_fail(&engine->error, OSL_DEVICE, "the device was lost while logits were read");
-        osl_answer_fault(engine, event, OSL_DEVICE);
+    if ((status = pick(engine, &token)) != OSL_OK) {
+        step_failed(engine, status, event);
         return;
     }
     if (token < 0) {
@@ -262,6 +289,8 @@ enum ossicle_status ossicle_step(ossicle *engine, struct ossicle_event *event)
     } else if (atomic_load_explicit(&engine->cancel, memory_order_relaxed)) {
         osl_answer_end(engine, OSSICLE_DONE_CANCELLED);
         osl_answer_done(engine, event);
+    } else if (osl_recover_pending(engine)) {
+        step_recover(engine, event);
     } else if (answer->phase == OSL_PHASE_PREFILL) {
         step_prefill(engine, event);
     } else {

@@ -54,6 +54,7 @@ void osl_marks_return(ossicle *engine, uint32_t position, uint32_t index)
     struct osl_session *session = &engine->session;
     const struct osl_mark *mark = &session->marks[index];
     OSL_ASSERT(mark->used && mark->position == position && position <= session->count);
+    session->known = session->known < position ? session->known : position;
     if (position < session->read) {
         OSL_ASSERT(mark->captured);
         session->read = position;

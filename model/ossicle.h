@@ -261,6 +261,8 @@ struct ossicle_event {
     enum ossicle_event_kind kind;
     uint32_t prefill_done;
     uint32_t prefill_total;
+    bool again; /* PREFILL: the device was lost and the whole conversation is being read again,
+                 * maybe in the middle of an answer, which then goes on as if nothing had been */
     enum ossicle_channel channel;
     const char *text; /* TEXT: whole UTF-8 characters; TOOL_CALL: the arguments as written */
     size_t text_bytes;

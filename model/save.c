@@ -1,14 +1,15 @@
 /* Conversations on disk: tokens and cache, whole or not at all, checksummed.
  *
- * Little-endian: header, tool names, tokens, then for each layer K and V of each kv head: the rows
- * of every position read (windowed layers: the last `window` of them), then SHA-256 of it all. */
+ * Little-endian: header, tool names, tokens, a bit for every token read (set: by a decode step),
+ * then for each layer K and V of each kv head: the rows of every position read (windowed layers:
+ * the last `window` of them), then SHA-256 of it all. */
 #include "engine.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #define SAVE_MAGIC "OSLSAVE"
-#define SAVE_VERSION 1u
+#define SAVE_VERSION 2u
 #define DIGEST_BYTES 32u
 
 struct save_header {
@@ -88,6 +89,11 @@ static bool next_run(struct row_walk *walk, struct row_run *run)
     return false;
 }
 
+static uint64_t kinds_bytes(uint32_t read)
+{
+    return ((uint64_t)read + 7) / 8;
+}
+
 static enum osl_status put(struct osl_writer *writer, struct osl_sha256 *hash, const void *data,
                            uint64_t bytes, struct osl_error *error)
 {
@@ -116,7 +122,8 @@ static enum osl_status write_all(ossicle *engine, struct osl_writer *writer)
     if ((status = put(writer, &hash, &header, sizeof header, error)) ||
         (status = put(writer, &hash, session->tools.name,
                       (uint64_t)session->tools.count * OSL_TOOL_NAME_BYTES, error)) ||
-        (status = put(writer, &hash, session->tokens, session->count * sizeof(int32_t), error))) {
+        (status = put(writer, &hash, session->tokens, session->count * sizeof(int32_t), error)) ||
+        (status = put(writer, &hash, session->by_decode, kinds_bytes(session->read), error))) {
         return status;
     }
     struct row_walk walk = {.engine = engine, .read = session->read};
@@ -125,7 +132,7 @@ static enum osl_status write_all(ossicle *engine, struct osl_writer *writer)
         status = osl_backend_cache_read(engine->backend, run.layer, run.half, run.slot, run.rows,
                                         session->stage);
         if (status != OSL_OK) {
-            return osl_fail(error, status, "the device was lost while its cache was read");
+            return status;
         }
         if ((status = put(writer, &hash, session->stage, run.bytes, error)) != OSL_OK) {
             return status;
@@ -214,8 +221,8 @@ static enum osl_status check_header(ossicle *engine, const struct osl_file *file
                         header->count, engine->plan.context_tokens, header->count);
     }
     uint64_t expected = sizeof *header + (uint64_t)header->tool_count * OSL_TOOL_NAME_BYTES +
-                        header->count * sizeof(int32_t) + cache_bytes(engine, header->read) +
-                        DIGEST_BYTES;
+                        header->count * sizeof(int32_t) + kinds_bytes(header->read) +
+                        cache_bytes(engine, header->read) + DIGEST_BYTES;
     if (file->bytes != expected) {
         return osl_fail(error, OSL_FORMAT,
                         "%s is %" PRIu64 " bytes where its header says %" PRIu64

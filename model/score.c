@@ -119,7 +119,6 @@ static enum osl_status score_some(ossicle *engine, const struct scoring *scoring
     if (status != OSL_OK) {
         return status;
     }
-    session->read += tokens;
     if (all) {
         take_logprobs(logits, vocab, scoring->ids, first, tokens, scoring->count,
                       scoring->logprobs);
@@ -128,6 +127,7 @@ static enum osl_status score_some(ossicle *engine, const struct scoring *scoring
         take_top(logits + (uint64_t)(step.logits_row_count - 1) * vocab, vocab, scoring->top,
                  scoring->top_count);
     }
+    osl_read_note(engine, OSL_STEP_PREFILL, tokens);
     return OSL_OK;
 }
 
@@ -148,13 +148,14 @@ enum ossicle_status ossicle_score(ossicle *engine, const int32_t *ids, size_t co
         logprobs[0] = 0.0f;
     }
     while (status == OSL_OK && session->read < session->count) {
-        status = score_some(engine, &scoring);
+        bool again = osl_recover_pending(engine);
+        status = again ? osl_recover_step(engine) : score_some(engine, &scoring);
         if (status == OSL_ABORTED) {
             osl_fail(&engine->error, status, "cancelled while scoring");
-        } else if (status == OSL_DEVICE) {
-            osl_fail(&engine->error, status, "the device was lost while scoring");
+        } else if (status == OSL_DEVICE && !again) {
             osl_recover_lost(engine);
-        } else if (engine->progress != NULL &&
+            status = OSL_OK;
+        } else if (status == OSL_OK && engine->progress != NULL &&
                    !engine->progress(engine->user, "scoring", session->read, session->count)) {
             status = osl_fail(&engine->error, OSL_ABORTED, "cancelled while scoring");
         }

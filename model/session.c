@@ -95,6 +95,7 @@ void osl_session_reset(ossicle *engine)
     struct osl_session *session = &engine->session;
     session->count = 0;
     session->read = 0;
+    session->known = 0;
     session->opened = false;
     session->stage_used = 0;
     session->tools.count = 0;

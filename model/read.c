@@ -1,0 +1,69 @@
+/* Reading tokens into the cache: the one place that runs the conversation's steps, and keeps how
+ * each token was read, since the numbers of a prefill and a decode step differ in rounding. */
+#include "engine.h"
+
+#include <string.h>
+
+bool osl_read_was_decode(const ossicle *engine, uint32_t position)
+{
+    return engine->session.by_decode[position / 8] >> position % 8 & 1;
+}
+
+void osl_read_note(ossicle *engine, enum osl_step_kind kind, uint32_t tokens)
+{
+    struct osl_session *session = &engine->session;
+    OSL_ASSERT(tokens <= session->count - session->read);
+    for (uint32_t t = session->read; t < session->read + tokens; t++) {
+        uint8_t bit = (uint8_t)(1u << t % 8);
+        uint8_t *byte = &session->by_decode[t / 8];
+        *byte = (uint8_t)(kind == OSL_STEP_DECODE ? *byte | bit : *byte & ~bit);
+    }
+    session->read += tokens;
+    if (session->read > session->known) {
+        session->known = session->read;
+        engine->restarts_in_row = 0;
+    }
+    osl_marks_capture(engine);
+}
+
+enum osl_status osl_read_step(ossicle *engine, enum osl_step_kind kind, uint32_t tokens)
+{
+    struct osl_session *session = &engine->session;
+    struct osl_step step = {
+        .kind = kind,
+        .token_count = tokens,
+        .position_first = session->read,
+        .tokens = session->tokens + session->read,
+        .logits_row_first = tokens - 1,
+        .logits_row_count = session->read + tokens == session->count ? 1 : 0,
+    };
+    OSL_ASSERT(!engine->lost);
+    enum osl_status status = osl_backend_run(engine->backend, &step);
+    if (status == OSL_OK) {
+        osl_read_note(engine, kind, tokens);
+    }
+    return status;
+}
+
+void osl_session_truncate_read(ossicle *engine, uint32_t position)
+{
+    struct osl_session *session = &engine->session;
+    session->known = session->known < position ? session->known : position;
+    if (position >= session->read) {
+        return;
+    }
+    uint32_t slack = engine->plan.ring_capacity - engine->hparams.shape.window;
+    bool rings_whole = engine->plan.ring_capacity == engine->plan.full_capacity ||
+                       session->read - position <= slack;
+    if (rings_whole) {
+        session->read = position;
+    } else {
+        osl_read_forget(engine);
+    }
+}
+
+void osl_read_forget(ossicle *engine)
+{
+    engine->session.read = 0;
+    engine->session.known = 0;
+}
