@@ -149,16 +149,25 @@ enum ossicle_status ossicle_save(ossicle *engine, const char *path)
         return (enum ossicle_status)osl_fail(&engine->error, OSL_STATE,
                                              "an answer is being written: save after it");
     }
-    struct osl_writer writer;
-    enum osl_status status = osl_writer_open(&writer, path, &engine->error);
-    if (status != OSL_OK) {
-        return (enum ossicle_status)status;
-    }
-    status = write_all(engine, &writer);
-    if (status == OSL_OK) {
-        status = osl_writer_commit(&writer, &engine->error);
-    } else {
+    enum osl_status status = osl_recover_now(engine);
+    bool again = status == OSL_OK;
+    while (again) { /* ends: recovering gives up after a few losses in a row */
+        again = false;
+        struct osl_writer writer;
+        status = osl_writer_open(&writer, path, &engine->error);
+        if (status != OSL_OK) {
+            return (enum ossicle_status)status;
+        }
+        status = write_all(engine, &writer);
+        if (status == OSL_OK) {
+            return (enum ossicle_status)osl_writer_commit(&writer, &engine->error);
+        }
         osl_writer_abort(&writer);
+        if (status == OSL_DEVICE) {
+            osl_recover_lost(engine);
+            status = osl_recover_now(engine);
+            again = status == OSL_OK;
+        }
     }
     return (enum ossicle_status)status;
 }
@@ -276,21 +285,20 @@ static enum osl_status read_all(ossicle *engine, const struct osl_file *file,
     if ((status = take(file, &at, session->tools.name,
                        (uint64_t)header->tool_count * OSL_TOOL_NAME_BYTES, &engine->error)) ||
         (status =
-             take(file, &at, session->tokens, header->count * sizeof(int32_t), &engine->error))) {
+             take(file, &at, session->tokens, header->count * sizeof(int32_t), &engine->error)) ||
+        (status =
+             take(file, &at, session->by_decode, kinds_bytes(header->read), &engine->error))) {
         return status;
     }
+    bool lost = engine->lost;
     struct row_walk walk = {.engine = engine, .read = header->read};
     struct row_run run;
-    while (next_run(&walk, &run)) {
+    while (!lost && next_run(&walk, &run)) {
         if ((status = take(file, &at, session->stage, run.bytes, &engine->error)) != OSL_OK) {
             return status;
         }
-        status = osl_backend_cache_write(engine->backend, run.layer, run.half, run.slot, run.rows,
-                                         session->stage);
-        if (status != OSL_OK) {
-            return osl_fail(&engine->error, status, "the device was lost while its cache was "
-                                                    "written");
-        }
+        lost = osl_backend_cache_write(engine->backend, run.layer, run.half, run.slot, run.rows,
+                                       session->stage) != OSL_OK;
     }
     for (uint32_t t = 0; t < header->count; t++) {
         if (session->tokens[t] < 0 || (uint32_t)session->tokens[t] >= engine->hparams.shape.vocab) {
@@ -302,7 +310,10 @@ static enum osl_status read_all(ossicle *engine, const struct osl_file *file,
         session->tools.name[t][OSL_TOOL_NAME_BYTES - 1] = '\0';
     }
     session->count = header->count;
-    session->read = header->read;
+    session->read = session->known = header->read;
+    if (lost) { /* the cache is made from the tokens then */
+        osl_recover_lost(engine);
+    }
     session->opened = header->opened != 0;
     session->tools.count = header->tool_count;
     session->turn = header->turn;
