@@ -146,7 +146,7 @@ void fault_orphan(uint64_t parent)
 
 /* ---- Calls -------------------------------------------------------------------------------- */
 
-static bool is_made_while_running(enum fault_call call)
+static bool is_running(enum fault_call call)
 {
     switch (call) {
     case CALL_QueueSubmit:
@@ -160,11 +160,18 @@ static bool is_made_while_running(enum fault_call call)
     }
 }
 
+static bool is_recording(enum fault_call call)
+{
+    return call == CALL_ResetCommandPool || call == CALL_BeginCommandBuffer ||
+           call == CALL_EndCommandBuffer || strncmp(call_names[call], "Cmd", 3) == 0;
+}
+
 void fault_count(enum fault_call call)
 {
     shim.calls[call]++;
     shim.seen.results += may_give[call] != VOID;
-    shim.seen.making += !is_made_while_running(call);
+    shim.seen.recording += is_recording(call);
+    shim.seen.making += !is_running(call) && !is_recording(call);
     shim.seen.submits += call == CALL_QueueSubmit;
 }
 
@@ -369,6 +376,7 @@ void fault_shim_recount(void)
     memset(shim.calls, 0, sizeof shim.calls);
     shim.seen.results = 0;
     shim.seen.making = 0;
+    shim.seen.recording = 0;
     shim.seen.submits = 0;
 }
 
@@ -385,6 +393,15 @@ const char *fault_shim_site(uint32_t index)
 uint32_t fault_shim_calls(const char *entry)
 {
     return shim.calls[call_of(entry)];
+}
+
+void fault_shim_print_calls(void)
+{
+    for (uint32_t i = 0; i < CALL_COUNT; i++) {
+        if (shim.calls[i] > 0) {
+            fprintf(stderr, "fault_shim: %u calls of vk%s\n", shim.calls[i], call_names[i]);
+        }
+    }
 }
 
 void fault_shim_print_live(void)

@@ -41,8 +41,9 @@ bool fault_shim_corrupt(const struct osl_vk_shader *shader);
 /* ---- What was seen ------------------------------------------------------------------------ */
 
 struct fault_shim_seen {
-    uint32_t results; /* calls that return a VkResult: the sites where a fault can be */
-    uint32_t making;  /* calls other than submitting, waiting, and reading what came of it */
+    uint32_t results;   /* calls that return a VkResult: the sites where a fault can be */
+    uint32_t making;    /* calls that make, bind, map or destroy, or ask what there is */
+    uint32_t recording; /* calls that fill a command buffer made before */
     uint32_t submits;
     uint32_t live;      /* objects made and not destroyed */
     uint32_t leaked;    /* objects still there when their device or instance was destroyed */
@@ -58,7 +59,8 @@ void fault_shim_recount(void);
 const char *fault_shim_site(uint32_t index);
 /* Calls of an entry point since the last recount. */
 uint32_t fault_shim_calls(const char *entry);
-/* Prints what is live, one line a kind; for a failing test. */
+/* For a failing test: prints the calls since the last recount, or what is live, a line a kind. */
+void fault_shim_print_calls(void);
 void fault_shim_print_live(void);
 
 #endif

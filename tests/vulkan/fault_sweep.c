@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#define SITES_MAX 64         /* entry points */
 #define SLOW_NS 20000000000u /* a run that takes so long hangs */
 
 static const VkResult results[] = {VK_ERROR_DEVICE_LOST, VK_ERROR_OUT_OF_DEVICE_MEMORY,
@@ -98,51 +99,71 @@ static bool next_result(struct fault_case *c)
     return false;
 }
 
-uint32_t fault_sweep(const struct fault_work *work)
+/* The n-th call to try at a site that is called `calls` times, 0 .. tries - 1; 0: none, or one
+ * tried already. */
+static uint32_t nth_call(uint32_t try, uint32_t calls, bool all)
 {
-    uint32_t calls[64] = {0};
+    const uint32_t few[] = {1, calls, (calls + 1) / 2};
+    if (all) {
+        return try < calls ? try + 1 : 0;
+    }
+    for (uint32_t i = 0; i < try; i++) {
+        if (few[i] == few[try]) {
+            return 0;
+        }
+    }
+    return calls > 0 ? few[try] : 0;
+}
+
+struct sweep {
+    uint32_t calls[SITES_MAX]; /* in a run without a fault */
+    uint32_t sites, calls_most;
+};
+
+static struct sweep count_sites(const struct fault_work *work)
+{
+    struct sweep sweep = {.calls_most = 0};
     bool right = false;
     struct osl_error error = {.text = ""};
-    const char *wanted = getenv("OSL_FAULTS");
-    bool all = wanted != NULL && strcmp(wanted, "all") == 0;
-    uint32_t only = wanted != NULL && !all ? (uint32_t)strtoul(wanted, NULL, 10) : 0;
     assert_true(fault_shim_open());
     if (work->run(work->user, &right, &error) != OSL_OK || !right) {
         fail_msg("%s: wrong without a fault: %s", work->name, error.text);
     }
     check_books(work->name);
-    uint32_t sites = 0;
-    for (uint32_t i = 0; i < 64 && fault_shim_site(i) != NULL; i++) {
-        calls[i] = fault_shim_calls(fault_shim_site(i));
-        sites += calls[i];
+    for (uint32_t i = 0; i < SITES_MAX && fault_shim_site(i) != NULL; i++) {
+        uint32_t calls = fault_shim_calls(fault_shim_site(i));
+        sweep.calls[i] = calls;
+        sweep.sites += calls;
+        sweep.calls_most = calls > sweep.calls_most ? calls : sweep.calls_most;
     }
+    return sweep;
+}
+
+uint32_t fault_sweep(const struct fault_work *work)
+{
+    const char *wanted = getenv("OSL_FAULTS");
+    bool all = wanted != NULL && strcmp(wanted, "all") == 0;
+    uint32_t only = wanted != NULL && !all ? (uint32_t)strtoul(wanted, NULL, 10) : 0;
+    struct sweep sweep = count_sites(work);
     uint64_t began_ns = now_ns();
     uint32_t number = 0, run = 0, left_out = 0;
-    for (uint32_t i = 0; i < 64 && fault_shim_site(i) != NULL; i++) {
-        const uint32_t few[] = {1, (calls[i] + 1) / 2, calls[i]};
-        uint32_t last = 0;
-        for (uint32_t j = 0; j < (all ? calls[i] : 3); j++) {
-            uint32_t nth = all ? j + 1 : few[j];
+    /* First calls of all entry points, then last ones: what the limit cuts is spread over all. */
+    for (uint32_t try = 0; try < (all ? sweep.calls_most : 3); try++) {
+        for (uint32_t i = 0; i < SITES_MAX && fault_shim_site(i) != NULL; i++) {
+            uint32_t nth = nth_call(try, sweep.calls[i], all);
             struct fault_case c = {fault_shim_site(i), nth, UINT32_MAX, false, 0};
-            if (nth <= last) {
-                continue;
-            }
-            last = nth;
-            while (next_result(&c)) {
+            while (nth > 0 && next_result(&c)) {
                 c.number = ++number;
-                if ((only != 0 && number != only)) {
-                    continue;
+                bool late = !all && work->budget_ns != 0 && now_ns() - began_ns > work->budget_ns;
+                left_out += late;
+                if (!late && (only == 0 || number == only)) {
+                    run_case(work, &c);
+                    run++;
                 }
-                if (!all && work->budget_ns != 0 && now_ns() - began_ns > work->budget_ns) {
-                    left_out++;
-                    continue;
-                }
-                run_case(work, &c);
-                run++;
             }
         }
     }
-    printf("%s: %u call sites, %u cases run, %u left out by the time limit\n", work->name, sites,
-           run, left_out);
-    return run;
+    printf("%s: %u call sites, %u cases run, %u left out by the time limit\n", work->name,
+           sweep.sites, run, left_out);
+    return only != 0 ? UINT32_MAX : run;
 }
