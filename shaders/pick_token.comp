@@ -57,10 +57,10 @@ void scan_chunk(uint chunk)
     }
 }
 
-// After group_scan(mine): the lane whose part of the sum holds target. Neither rounding nor a number
-// next to 0 or 1 must choose a lane, chunk or token whose own part is next to nothing: targets keep
-// away from both ends, lanes have to have some, and where within one the sum falls short, the
-// largest is taken.
+// After group_scan(mine): the lane whose part of the sum holds target. Neither rounding nor a
+// number next to 0 or 1 must choose a lane, chunk or token whose own part is next to nothing:
+// targets keep away from both ends, lanes have to have some, and where within one the sum falls
+// short, the largest is taken.
 const float MOST_PART = 1.0 - 1.0 / 1048576.0;
 const float LEAST_PART = 1e-9;
 uint lane_at(float mine, float target)

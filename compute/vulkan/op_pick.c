@@ -4,8 +4,8 @@
 #include "compute/backend.h"
 #include "compute/vulkan/ops.h"
 
-/* Tokens a workgroup looks at, or a multiple: enough workgroups to fill a large device (197 for 201,088 tokens),
- * few enough that the last one combines them in a glance. */
+/* Tokens a workgroup looks at, or a multiple: enough workgroups to fill a large device (197 for
+ * 201,088 tokens), few enough that the last one combines them in a glance. */
 #define CHUNK_LEAST 1024u
 #define WIDTH 128u /* guaranteed */
 #define WIDTH_LEAST 4u
