@@ -90,6 +90,7 @@ static void close_cut_message(ossicle *engine)
 void osl_answer_end(ossicle *engine, enum ossicle_done reason)
 {
     struct osl_answer *answer = &engine->answer;
+    osl_pick_stop(engine);
     answer->reason = reason;
     answer->phase = OSL_PHASE_DONE;
     if (answer->raw) {
@@ -123,6 +124,7 @@ void osl_answer_done(ossicle *engine, struct ossicle_event *event)
 void osl_answer_fault(ossicle *engine, struct ossicle_event *event, enum osl_status status)
 {
     struct osl_session *session = &engine->session;
+    osl_pick_stop(engine);
     event->kind = OSSICLE_EVENT_FAULT;
     event->status = (enum ossicle_status)status;
     session->count = engine->answer.begin_count;

@@ -314,6 +314,7 @@ enum ossicle_status ossicle_boot(const struct ossicle_config *config, void *memo
     ossicle *engine = memory; /* the engine region is the first one */
     memset(engine, 0, sizeof *engine);
     engine->log = config->log;
+    engine->ahead.limit = config->ahead_tokens;
     engine->progress = config->progress;
     engine->user = config->user;
     struct osl_plan plan;

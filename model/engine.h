@@ -45,6 +45,7 @@ struct osl_session {
     int32_t *tokens; /* [context] */
     uint32_t count;  /* tokens of the conversation */
     uint32_t read;   /* of those, in the cache */
+    uint32_t written; /* cache rows below this may have been written: read, or more */
     uint32_t known;  /* of those, have been read before; more than read after a loss: recover.c */
     uint8_t *by_decode; /* [context] bits: how the known ones were read */
     char *stage;     /* joins pieces of text before they are tokenised */
@@ -89,6 +90,13 @@ struct osl_answer {
     uint64_t text_capacity;
 };
 
+/* Tokens that the backend picks by itself: pick.c. */
+struct osl_ahead {
+    bool live;       /* it goes on from the last token taken without a step of ours */
+    uint32_t queued; /* asked for and not taken */
+    uint32_t limit;  /* most to be under way; 0: as many as its speed asks for */
+};
+
 struct ossicle {
     struct osl_gguf gguf;
     struct osl_hparams hparams;
@@ -108,6 +116,7 @@ struct ossicle {
     uint32_t *allowed; /* [vocab bits] for the sampler */
     struct osl_session session;
     struct osl_answer answer;
+    struct osl_ahead ahead;
     struct osl_error error;
     atomic_bool cancel;
     uint64_t boot_ns, prefill_ns, decode_ns;
@@ -147,6 +156,8 @@ OSL_MUST_USE enum osl_status osl_read_step(ossicle *engine, enum osl_step_kind k
 /* The next tokens are in the cache; captures marks. For whoever runs steps by himself. */
 void osl_read_note(ossicle *engine, enum osl_step_kind kind, uint32_t tokens);
 bool osl_read_was_decode(const ossicle *engine, uint32_t position);
+/* Rows of the cache below position may be written from now on. */
+void osl_read_reaches(ossicle *engine, uint32_t position);
 /* Tokens from position on count as not read; the rings may make that "none were". */
 void osl_session_truncate_read(ossicle *engine, uint32_t position);
 void osl_read_forget(ossicle *engine);
@@ -158,6 +169,14 @@ void osl_recover_lost(ossicle *engine);
 bool osl_recover_pending(const ossicle *engine);
 OSL_MUST_USE enum osl_status osl_recover_step(ossicle *engine);
 OSL_MUST_USE enum osl_status osl_recover_now(ossicle *engine);
+
+/* pick.c: the next token, once logits are there or the backend goes on by itself; -1: none can be
+ * picked. OK, ABORTED or DEVICE (tell osl_recover_lost). */
+OSL_MUST_USE enum osl_status osl_pick_next(ossicle *engine, int32_t *token_out);
+/* The backend reads the last token by itself. */
+bool osl_pick_goes_on(const ossicle *engine);
+/* Nothing is under way any more: before any other use of the backend. */
+void osl_pick_stop(ossicle *engine);
 
 /* answer.c */
 void osl_answer_take(ossicle *engine, int32_t token, struct ossicle_event *event);

@@ -215,32 +215,21 @@ static void step_prefill(ossicle *engine, struct ossicle_event *event)
     }
 }
 
-/* The next token from the last step's logits; -1: none can be picked. Draws once, and only when
- * the logits are there. */
-static enum osl_status pick(ossicle *engine, int32_t *token_out)
+/* The last token into the cache, unless it is or the backend sees to it. */
+static enum osl_status read_last(ossicle *engine)
 {
-    struct osl_answer *answer = &engine->answer;
-    const float *logits = NULL;
-    enum osl_status status = osl_backend_logits(engine->backend, &logits);
-    if (status != OSL_OK) {
-        return status;
+    if (engine->session.read == engine->session.count || osl_pick_goes_on(engine)) {
+        return OSL_OK;
     }
-    uint32_t token_count = osl_tokenizer_text_count(engine->tokenizer);
-    const uint32_t *allowed = NULL;
-    if (!answer->raw) {
-        osl_constrain_allowed(&answer->constrain, engine->allowed, token_count);
-        allowed = engine->allowed;
-    }
-    *token_out = osl_sampler_pick(engine->sampler, logits, token_count, allowed);
-    return OSL_OK;
+    osl_pick_stop(engine);
+    return engine->lost ? OSL_DEVICE : run_step(engine, OSL_STEP_DECODE, 1);
 }
 
 static void step_token(ossicle *engine, struct ossicle_event *event)
 {
     struct osl_session *session = &engine->session;
     struct osl_answer *answer = &engine->answer;
-    enum osl_status status =
-        session->read < session->count ? run_step(engine, OSL_STEP_DECODE, 1) : OSL_OK;
+    enum osl_status status = read_last(engine);
     if (status != OSL_OK) {
         step_failed(engine, status, event);
         return;
@@ -253,7 +242,7 @@ static void step_token(ossicle *engine, struct ossicle_event *event)
         return;
     }
     int32_t token = -1;
-    if ((status = pick(engine, &token)) != OSL_OK) {
+    if ((status = osl_pick_next(engine, &token)) != OSL_OK) {
         step_failed(engine, status, event);
         return;
     }

@@ -57,7 +57,7 @@ void osl_marks_return(ossicle *engine, uint32_t position, uint32_t index)
     session->known = session->known < position ? session->known : position;
     if (position < session->read) {
         OSL_ASSERT(mark->captured);
-        session->read = position;
+        session->read = session->written = position; /* the rings are those of that moment */
         if (osl_backend_mark(engine->backend, place(engine, index), position, true) != OSL_OK) {
             osl_recover_lost(engine);
         }

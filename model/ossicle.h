@@ -100,6 +100,8 @@ struct ossicle_config {
     enum ossicle_kv kv;
     enum ossicle_weights weights;
     const char *cpu_level;        /* NULL: best; else a name ossicle_stats may report */
+    uint32_t ahead_tokens;        /* tokens that a GPU may pick ahead of the program, 0: as many as
+                                   * take about 20 ms; at most 64. The text does not depend on it */
     uint64_t budget_bytes;        /* most memory all told; 0: what the machine has left */
     uint64_t text_bytes;          /* longest text in one call; 0: 1 MiB. About 25 bytes each */
     bool score_all;               /* room for log-probabilities at every position (score --text) */
@@ -211,7 +213,10 @@ struct ossicle_bias {
 };
 
 /* Order of work: bias, penalties, temperature, top-k, top-p, min-p, draw. Random numbers come from
- * PCG32 seeded with `seed` (documented in model/sampler.h): same seed, same settings, same text. */
+ * PCG32 seeded with `seed` (documented in model/sampler.h): same seed, same settings, same text on
+ * the same device. Where a GPU draws by itself (no top-k, top-p, min-p) it goes through the tokens
+ * in another order than the CPU: the same probabilities, another text for a seed. However far it
+ * runs ahead (ahead_tokens), the text is the same. */
 struct ossicle_sampling {
     float temperature;        /* 0: greedy. Default 1 */
     uint32_t top_k;           /* 0: off */

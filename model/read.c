@@ -19,6 +19,7 @@ void osl_read_note(ossicle *engine, enum osl_step_kind kind, uint32_t tokens)
         *byte = (uint8_t)(kind == OSL_STEP_DECODE ? *byte | bit : *byte & ~bit);
     }
     session->read += tokens;
+    osl_read_reaches(engine, session->read);
     if (session->read > session->known) {
         session->known = session->read;
         engine->restarts_in_row = 0;
@@ -37,12 +38,19 @@ enum osl_status osl_read_step(ossicle *engine, enum osl_step_kind kind, uint32_t
         .logits_row_first = tokens - 1,
         .logits_row_count = session->read + tokens == session->count ? 1 : 0,
     };
-    OSL_ASSERT(!engine->lost);
+    OSL_ASSERT(!engine->lost && !engine->ahead.live);
+    osl_read_reaches(engine, session->read + tokens);
     enum osl_status status = osl_backend_run(engine->backend, &step);
     if (status == OSL_OK) {
         osl_read_note(engine, kind, tokens);
     }
     return status;
+}
+
+void osl_read_reaches(ossicle *engine, uint32_t position)
+{
+    struct osl_session *session = &engine->session;
+    session->written = session->written > position ? session->written : position;
 }
 
 void osl_session_truncate_read(ossicle *engine, uint32_t position)
@@ -54,7 +62,7 @@ void osl_session_truncate_read(ossicle *engine, uint32_t position)
     }
     uint32_t slack = engine->plan.ring_capacity - engine->hparams.shape.window;
     bool rings_whole = engine->plan.ring_capacity == engine->plan.full_capacity ||
-                       session->read - position <= slack;
+                       session->written - position <= slack;
     if (rings_whole) {
         session->read = position;
     } else {
@@ -65,5 +73,6 @@ void osl_session_truncate_read(ossicle *engine, uint32_t position)
 void osl_read_forget(ossicle *engine)
 {
     engine->session.read = 0;
+    engine->session.written = 0;
     engine->session.known = 0;
 }

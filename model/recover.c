@@ -15,6 +15,7 @@ void osl_recover_lost(ossicle *engine)
     struct osl_session *session = &engine->session;
     engine->lost = true;
     session->read = 0;
+    session->written = 0;
     for (uint32_t m = 0; m <= OSL_MARKS_MAX; m++) {
         session->marks[m].captured = false;
     }

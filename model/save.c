@@ -310,7 +310,7 @@ static enum osl_status read_all(ossicle *engine, const struct osl_file *file,
         session->tools.name[t][OSL_TOOL_NAME_BYTES - 1] = '\0';
     }
     session->count = header->count;
-    session->read = session->known = header->read;
+    session->read = session->known = session->written = header->read;
     if (lost) { /* the cache is made from the tokens then */
         osl_recover_lost(engine);
     }

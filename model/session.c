@@ -94,7 +94,7 @@ void osl_session_reset(ossicle *engine)
 {
     struct osl_session *session = &engine->session;
     session->count = 0;
-    session->read = 0;
+    session->read = session->written = 0;
     session->known = 0;
     session->opened = false;
     session->stage_used = 0;
