@@ -75,7 +75,11 @@ const char *ossicle_version(void);
 
 /* ---- Configuration ----------------------------------------------------------------------- */
 
-enum ossicle_device { OSSICLE_DEVICE_AUTO = 0, OSSICLE_DEVICE_CPU = 1 };
+enum ossicle_device {
+    OSSICLE_DEVICE_AUTO = 0,   /* a real GPU that works and has room, else the CPU */
+    OSSICLE_DEVICE_CPU = 1,
+    OSSICLE_DEVICE_VULKAN = 2, /* device_index, or the best there is; fails rather than fall back */
+};
 enum ossicle_kv { OSSICLE_KV_F16 = 0, OSSICLE_KV_Q8 = 1 };
 enum ossicle_weights {
     OSSICLE_WEIGHTS_AUTO = 0,     /* mapped, for now on every machine */
@@ -97,6 +101,15 @@ struct ossicle_config {
     uint32_t marks;               /* message boundaries that can be rewound to exactly without
                                    * reading again; 0: 8; at most 64 */
     enum ossicle_device device;
+    int32_t device_index;         /* which one of ossicle_devices; -1: the best */
+    const char *vulkan_tier;      /* NULL: the highest that proves right; else "base", "subgroup",
+                                   * "fp16", "dot" or "matrix": none above it */
+    const char *state_dir;        /* folder for compiled shaders and self-test results, which save
+                                   * time at the next boot; NULL: nothing is kept */
+    /* vkGetInstanceProcAddr of a platform that links Vulkan itself; NULL: the system's loader */
+    void (*(*vulkan_entry)(void *instance, const char *name))(void);
+    bool vulkan_validation;       /* tests: with the validation layer, messages go to the log */
+    bool profile;                 /* time every dispatch, for ossicle_times */
     enum ossicle_kv kv;
     enum ossicle_weights weights;
     const char *cpu_level;        /* NULL: best; else a name ossicle_stats may report */
@@ -115,21 +128,60 @@ struct ossicle_config {
 /* Sets every field to its default. */
 void ossicle_config_init(struct ossicle_config *config);
 
+/* ---- Devices ----------------------------------------------------------------------------- */
+
+#define OSSICLE_DEVICES_MAX 16
+#define OSSICLE_HEAPS_MAX 16
+#define OSSICLE_ADVICE_MAX 8
+struct ossicle_heap {
+    uint64_t bytes;
+    uint64_t budget_bytes; /* what may be taken of it now */
+    bool device_local;     /* the GPU's own, or its share of the machine's */
+    bool host_visible;
+};
+struct ossicle_device_facts {
+    uint32_t index;   /* config.device_index */
+    char name[256];
+    char driver[256];
+    char type[16];    /* "discrete", "integrated", "virtual", "software", "other" */
+    bool usable;
+    char refusal[160]; /* why not */
+    char tier[16];     /* the highest that it reports and this build has */
+    char tier_kept[16]; /* the one that proved right at an earlier boot; "" where none is kept */
+    bool unified;      /* one memory serves CPU and GPU */
+    uint32_t heap_count;
+    struct ossicle_heap heaps[OSSICLE_HEAPS_MAX];
+    uint32_t subgroup_size;
+    uint32_t advice_count; /* what would make it serve better */
+    char advice[OSSICLE_ADVICE_MAX][240];
+};
+
+/* Lists the Vulkan devices, at most OSSICLE_DEVICES_MAX; uses config's state_dir and vulkan_entry.
+ * UNSUPPORTED where there is no Vulkan: the error says what is missing. */
+OSSICLE_MUST_USE enum ossicle_status ossicle_devices(const struct ossicle_config *config,
+                                                     struct ossicle_device_facts *devices_out,
+                                                     uint32_t *count_out,
+                                                     struct ossicle_error *error);
+
 /* ---- Plan -------------------------------------------------------------------------------- */
 
 #define OSSICLE_REGIONS_MAX 32
 struct ossicle_region {
     char name[32];
     char where[16]; /* "host": in the memory given to boot; "mapped": the file's page cache;
-                     * "process": the program itself */
+                     * "process": the program itself; "device": the GPU's; "driver": host memory
+                     * that the GPU's driver makes; "reserve": host memory that is touched only if
+                     * the CPU has to take over from a lost GPU */
     uint64_t bytes; /* what it adds; regions that share memory by lifetime are counted once */
 };
 
 struct ossicle_plan {
     struct ossicle_region regions[OSSICLE_REGIONS_MAX];
     uint32_t region_count;
-    uint64_t total_bytes;  /* sum of all regions: the process's resident size stays below this */
-    uint64_t memory_bytes; /* what ossicle_boot wants: the "host" regions */
+    uint64_t total_bytes;  /* sum of the regions in the machine's memory (the device's too where
+                            * it is the same): the process's resident size stays below this */
+    uint64_t memory_bytes; /* what ossicle_boot wants: the "host" and "reserve" regions */
+    uint64_t device_bytes; /* sum of the "device" regions */
     uint64_t budget_bytes; /* what was compared with */
     bool fits;
     char verdict[256];       /* one line: fits with how much to spare, or what to change */
@@ -137,8 +189,11 @@ struct ossicle_plan {
     uint32_t prefill_tokens;
     uint32_t threads;
     char model_name[64];
-    char weights[16]; /* "mapped" or "resident" */
+    char weights[16]; /* "mapped", "resident" or "device" */
     char kv[8];       /* "f16" or "q8" */
+    char device[256]; /* "cpu", or the name of the Vulkan device */
+    int32_t device_index; /* -1: the CPU */
+    char device_note[256]; /* auto: why the CPU, where there is Vulkan; else "" */
 };
 
 /* Computes every byte from the file's header alone, in milliseconds. OSSICLE_OK also when it
@@ -344,11 +399,38 @@ struct ossicle_stats {
     uint64_t model_parameters;
     char model_name[64];
     char cpu_level[16];
+    char device[256];     /* what runs the model now: "cpu", or the Vulkan device's name */
+    char device_tier[16]; /* "" on the CPU */
+    uint64_t device_bytes;
+    uint32_t dispatches_per_token; /* of a decode step on the device, and so on */
+    uint32_t barriers_per_token;
+    uint32_t submissions_per_token;
+    uint32_t device_restarts; /* after the device was lost */
+    uint32_t validation_messages;
+    uint64_t device_checks_ns; /* of the self-test at boot; 0 where kept results were used */
+    char device_note[256];    /* auto: why the CPU, where there is Vulkan; else "" */
 };
 void ossicle_stats(const ossicle *engine, struct ossicle_stats *stats_out);
 
 /* Read bandwidth over the weights with this engine's threads, bytes per second, best of repeats. */
 double ossicle_bandwidth(ossicle *engine, uint32_t repeats);
+
+/* With config.profile on a Vulkan device: time of each op of the last prefill or decode step, at
+ * most `most`; returns how many. */
+struct ossicle_time {
+    char name[32];
+    uint32_t dispatches;
+    uint64_t ns;
+};
+uint32_t ossicle_times(ossicle *engine, bool prefill, struct ossicle_time *times_out,
+                       uint32_t most);
+
+/* Runs every shader of a Vulkan device against the plain C op, on the widths of the 20b; uses
+ * config's device_index, vulkan_tier, state_dir and vulkan_entry. line as below. *tier_out [16] is
+ * the tier that proved right. DEVICE if none did. */
+OSSICLE_MUST_USE enum ossicle_status ossicle_self_test_device(
+    const struct ossicle_config *config, void (*line)(void *user, const char *text, bool pass),
+    void *user, char tier_out[16], struct ossicle_error *error);
 
 /* Compares every kernel in use with the plain C op on fixed inputs. Calls line (may be NULL) with
  * one row of text per check. OK if all pass, DEVICE if not. */
