@@ -38,11 +38,7 @@ enum osl_status osl_vulkan_list(const struct osl_vulkan_open *open,
 static void close_device(struct osl_vulkan *v)
 {
     if (v->device_opened) {
-        /* Nothing may be destroyed while in use; a device that hangs would keep us here for ever,
-         * so one that is taken for lost is not waited for. */
-        if (!v->lost) {
-            (void)v->device.DeviceWaitIdle(v->device.handle);
-        }
+        osl_vk_device_settle(&v->device);
         if (v->recorder_opened) {
             osl_vk_recorder_close(&v->recorder);
         }
@@ -59,17 +55,12 @@ static void close_device(struct osl_vulkan *v)
 
 static void vulkan_close(struct osl_backend *backend)
 {
-    struct osl_vulkan *v = osl_vulkan_own(backend);
-    struct osl_error error;
-    if (!v->lost) {
-        v->lost = osl_vulkan_settle(v, &error) != OSL_OK;
-    }
-    close_device(v);
+    close_device(osl_vulkan_own(backend));
 }
 
 /* ---- Making ------------------------------------------------------------------------------ */
 
-static enum osl_status open_device(struct osl_vulkan *v, struct osl_error *error)
+static enum osl_status open_library(struct osl_vulkan *v, struct osl_error *error)
 {
     const struct osl_vk_open open = {.entry = v->config.open.entry,
                                      .validation = v->config.open.validation};
@@ -82,39 +73,89 @@ static enum osl_status open_device(struct osl_vulkan *v, struct osl_error *error
         return osl_fail(error, OSL_UNSUPPORTED, "there is no Vulkan device %u (%u found)",
                         v->config.device, v->vk.device_count);
     }
-    status = osl_vk_device_open(&v->vk, v->config.device, v->tier, v->config.state_dir, &v->device,
-                                error);
-    v->device_opened = status == OSL_OK;
+    return OSL_OK;
+}
+
+static enum osl_status open_device(struct osl_vulkan *v, struct osl_error *error)
+{
+    enum osl_status status = v->opened ? OSL_OK : open_library(v, error);
+    if (status == OSL_OK) {
+        status = osl_vk_device_open(&v->vk, v->config.device, v->tier, v->config.state_dir,
+                                    &v->device, error);
+        v->device_opened = status == OSL_OK;
+    }
     return status;
 }
 
-/* The device at the highest tier that the self-test does not find wrong. */
-static enum osl_status open_checked(struct osl_vulkan *v, struct osl_error *error)
+static enum osl_status fail_base(const struct osl_vulkan *v, struct osl_error *error)
 {
-    v->tier = v->config.tier_most;
+    return osl_fail(error, OSL_DEVICE,
+                    "%.100s: gives wrong results even with what every driver must do right (%u of "
+                    "%u checks failed); update the driver, or use --device cpu",
+                    v->device.facts->name, v->report.checks_failed,
+                    v->report.checks_failed + v->report.checks_passed);
+}
+
+/* Opens the device and checks it, from the tier asked for downward, until all is right. broken_out:
+ * a check failed by an error and not by its numbers, which need not be so next time. */
+static enum osl_status step_down(struct osl_vulkan *v, const struct osl_vk_check_case *c,
+                                 bool *broken_out, struct osl_error *error)
+{
+    uint64_t begin_ns = osl_clock_ns();
     for (;;) {
+        struct osl_vk_checked checked = {0};
         enum osl_status status = open_device(v, error);
-        bool passed = true;
         if (status == OSL_OK) {
-            status = osl_vulkan_self_test(v, &passed, error);
+            status = osl_vulkan_self_test(&v->device, &v->rig, c, NULL, NULL, &checked, error);
         }
-        if (status != OSL_OK || passed) {
+        v->report.checks_passed += checked.passed;
+        v->report.checks_failed += checked.failed;
+        v->report.checks_ns = osl_clock_ns() - begin_ns;
+        *broken_out |= checked.broken;
+        if (status != OSL_OK || checked.failed == 0) {
             return status;
         }
-        enum osl_vk_tier tried = osl_vulkan_tier(&v->device);
-        if (tried == OSL_VK_TIER_BASE) {
-            return osl_fail(error, OSL_DEVICE,
-                            "%.100s: gives wrong results even with what every driver must do "
-                            "right (%u of %u checks failed); update the driver, or use --device "
-                            "cpu",
-                            v->device.facts->name, v->report.checks_failed,
-                            v->report.checks_failed + v->report.checks_passed);
+        v->tier = osl_vulkan_tier(&v->device);
+        if (v->tier == OSL_VK_TIER_BASE) {
+            return checked.broken ? OSL_DEVICE : fail_base(v, error);
         }
-        osl_log(OSL_LOG_WARN, "vulkan: %s fails the self-test at tier %s; going on with %s",
-                v->device.facts->name, osl_vk_tier_name(tried), osl_vk_tier_name(tried - 1));
+        osl_log(OSL_LOG_WARN, "vulkan: %.80s fails the self-test at tier %s, goes on at %s",
+                v->device.facts->name, osl_vk_tier_name(v->tier),
+                osl_vk_tier_name(v->tier - 1));
         close_device(v);
-        v->tier = tried - 1;
+        v->tier--;
     }
+}
+
+/* The device at the highest tier that the self-test does not find wrong: by what an earlier boot
+ * found, or by running it. */
+static enum osl_status open_checked(struct osl_vulkan *v, struct osl_error *error)
+{
+    struct osl_vk_verdict verdict = {0};
+    uint8_t key[32];
+    enum osl_status status = open_library(v, error);
+    if (status != OSL_OK) {
+        return status;
+    }
+    const struct osl_vk_facts *facts = &v->vk.facts[v->config.device];
+    const struct osl_vk_check_case c = osl_vulkan_check_case(v->config.schedule, &v->config.limits);
+    osl_vk_kept_key(facts, v->config.tier_most, &c, key);
+    v->tier = v->config.tier_most;
+    if (osl_vk_kept_find(v->config.state_dir, facts, key, &verdict)) {
+        v->report.checks_kept = true;
+        v->report.checks_passed = verdict.passed;
+        v->report.checks_failed = verdict.failed;
+        v->tier = verdict.tier;
+        return open_device(v, error);
+    }
+    bool broken = false;
+    status = step_down(v, &c, &broken, error);
+    if (status == OSL_OK && !broken) {
+        verdict = (struct osl_vk_verdict){v->tier, v->report.checks_passed,
+                                          v->report.checks_failed};
+        osl_vk_kept_store(v->config.state_dir, facts, key, &verdict);
+    }
+    return status;
 }
 
 static enum osl_status make_areas(struct osl_vulkan *v, struct osl_vk_areas *areas,

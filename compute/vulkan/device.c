@@ -235,8 +235,8 @@ enum osl_status osl_vk_device_open(struct osl_vk *vk, uint32_t index, enum osl_v
     return status;
 }
 
-/* Waits for what is under way, but not for ever, as vkDeviceWaitIdle does where a GPU hangs. */
-static void settle(struct osl_vk_device *device)
+/* Not for ever, as vkDeviceWaitIdle does where a GPU hangs. */
+void osl_vk_device_settle(struct osl_vk_device *device)
 {
     VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     VkFence fence = VK_NULL_HANDLE;
@@ -260,7 +260,7 @@ void osl_vk_device_close(struct osl_vk_device *device)
     OSL_ASSERT(device != NULL);
     if (device->handle != VK_NULL_HANDLE && device->DestroyDevice != NULL) {
         if (device->queue != VK_NULL_HANDLE) {
-            settle(device); /* a lost device says so at once */
+            osl_vk_device_settle(device); /* a lost device says so at once */
         }
         for (uint32_t i = 0; i < device->pipeline_count; i++) {
             device->DestroyPipeline(device->handle, device->pipelines[i].handle, NULL);

@@ -8,6 +8,7 @@
 #ifndef OSL_VK_EXECUTOR_H
 #define OSL_VK_EXECUTOR_H
 
+#include "compute/vulkan/kept.h"
 #include "compute/vulkan/place.h"
 #include "compute/vulkan/record.h"
 #include "compute/vulkan/rig.h"
@@ -181,9 +182,20 @@ enum osl_vk_tier osl_vulkan_tier(const struct osl_vk_device *device);
 
 /* ---- self_test.c ------------------------------------------------------------------------- */
 
-/* Runs every check on the device just opened; v->report counts them. False in *passed_out: one is
- * wrong. */
-OSL_MUST_USE enum osl_status osl_vulkan_self_test(struct osl_vulkan *v, bool *passed_out,
-                                                  struct osl_error *error);
+struct osl_vk_checked {
+    uint32_t passed, failed;
+    bool broken; /* one failed by an error: text in *error */
+};
+
+/* What is checked for a model: its own widths and types, on small inputs. */
+struct osl_vk_check_case osl_vulkan_check_case(const struct osl_schedule *schedule,
+                                               const struct osl_vulkan_limits *limits);
+/* Runs every check on a device just opened. A check that fails by an error counts as failed, but
+ * for want of memory. rig: room for it, not opened; line may be NULL. */
+OSL_MUST_USE enum osl_status
+osl_vulkan_self_test(struct osl_vk_device *device, struct osl_vk_rig *rig,
+                     const struct osl_vk_check_case *c,
+                     void (*line)(void *user, const char *text, bool pass), void *user,
+                     struct osl_vk_checked *out, struct osl_error *error);
 
 #endif

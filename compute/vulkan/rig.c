@@ -296,8 +296,6 @@ static enum osl_status place_activations(struct osl_vk_rig *rig, struct osl_erro
     const struct osl_shape *s = &net->shape;
     uint64_t tokens = net->limits.prefill_tokens;
     uint64_t chosen = tokens * s->experts_used;
-    /* Plenty for any way to group tokens. */
-    uint64_t groups = 4 * chosen + 8 * (uint64_t)s->experts + 4096;
     const struct {
         uint32_t *out;
         uint64_t floats;
@@ -312,7 +310,7 @@ static enum osl_status place_activations(struct osl_vk_rig *rig, struct osl_erro
         {&net->buffer[OSL_BUFFER_LOGITS], (uint64_t)net->limits.logits_rows * s->vocab},
         {&net->parts, osl_vk_parts_floats(s, net->limits.context_tokens)},
         {&net->routes, chosen * 2},
-        {&net->groups, groups},
+        {&net->groups, osl_vk_groups_words(s, net->limits.prefill_tokens)},
         {&net->counters, OSL_GPU_COUNTERS},
     };
     for (uint32_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {

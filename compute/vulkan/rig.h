@@ -96,7 +96,8 @@ struct osl_vk_check_case {
     uint32_t seed;
 };
 struct osl_vk_check {
-    const char *name; /* "qkv", "attend decode" */
+    const char *name; /* "qkv", "attend decode"; "expert ...": it makes weights of all the case's
+                       * experts, and the self-test gives it no more than fit the rig */
     /* memory: scratch for inputs and expected values. OSL_OK: *worst_out is the largest error over
      * what is allowed, passed if at most 1. Any other status: the device failed. */
     enum osl_status (*run)(struct osl_vk_rig *rig, const struct osl_vk_check_case *c, void *memory,

@@ -147,6 +147,8 @@ OSL_MUST_USE enum osl_status osl_vk_device_open(struct osl_vk *vk, uint32_t inde
                                                 enum osl_vk_tier tier, const char *state_dir,
                                                 struct osl_vk_device *device,
                                                 struct osl_error *error);
+/* Waits for what is under way, at most 15 s: before destroying what it may use. */
+void osl_vk_device_settle(struct osl_vk_device *device);
 /* Destroys everything made on it; fine after a lost device. */
 void osl_vk_device_close(struct osl_vk_device *device);
 /* Writes the pipeline cache file if it changed; failing is logged, not an error. */

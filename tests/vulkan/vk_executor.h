@@ -33,7 +33,8 @@ static inline const struct osl_vk_facts *vk_rig_facts(void)
 }
 
 /* Starts the CPU executor and boots the backend with the same limits. config: what differs from
- * the default; its schedule and limits are filled in. */
+ * the default; its schedule and limits are filled in, and what the self-test finds is kept in the
+ * build folder unless it names another. */
 static inline void vk_rig_start(struct vk_rig *rig, const struct rig_model *model,
                                 const struct rig_options *options,
                                 const struct osl_vulkan_config *config)
@@ -45,6 +46,7 @@ static inline void vk_rig_start(struct vk_rig *rig, const struct rig_model *mode
     rig->schedule = rig->cpu.schedule;
     struct osl_vulkan_config own = *config;
     own.open.validation = true;
+    own.state_dir = own.state_dir == NULL ? OSL_BINARY_DIR "/tests" : own.state_dir;
     own.device = vk_rig_facts()->index;
     own.schedule = &rig->schedule;
     own.abort = &rig->abort;
