@@ -32,6 +32,7 @@ struct answers {
     VkPhysicalDeviceSubgroupSizeControlProperties subgroup;
     VkPhysicalDeviceShaderIntegerDotProductProperties dot_properties;
     VkPhysicalDeviceExternalMemoryHostPropertiesEXT import;
+    VkPhysicalDeviceMaintenance4Properties maintenance;
     VkPhysicalDeviceFeatures2 features;
     VkPhysicalDeviceVulkan11Features features_11;
     VkPhysicalDeviceVulkan12Features features_12;
@@ -93,6 +94,10 @@ static void ask(const struct osl_vk *vk, VkPhysicalDevice physical, uint32_t api
               VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES);
         osl_vk_chain(&features, &a->dot_features,
               VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES);
+    }
+    if (osl_vk_promoted(vk, api_version, e, VK_KHR_MAINTENANCE_4_EXTENSION_NAME)) {
+        osl_vk_chain(&properties, &a->maintenance,
+                     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES);
     }
     if (osl_vk_extension_has(e, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) {
         osl_vk_chain(&properties, &a->import,
@@ -306,6 +311,9 @@ static void read_limits(struct osl_vk_facts *facts, const struct answers *a)
     const VkPhysicalDeviceLimits *limits = &a->properties.properties.limits;
     facts->binding_bytes = limits->maxStorageBufferRange;
     facts->allocation_bytes = a->properties_11.maxMemoryAllocationSize;
+    if (a->maintenance.maxBufferSize != 0) { /* one buffer covers an allocation */
+        facts->allocation_bytes = smaller(facts->allocation_bytes, a->maintenance.maxBufferSize);
+    }
     facts->offset_alignment = (uint32_t)limits->minStorageBufferOffsetAlignment;
     facts->shared_bytes = limits->maxComputeSharedMemorySize;
     facts->invocations = limits->maxComputeWorkGroupInvocations;
