@@ -168,6 +168,7 @@ enum osl_status osl_vk_pipeline_get(struct osl_vk_device *device, const char *sh
     VkShaderModule module = VK_NULL_HANDLE;
     VkResult result = device->CreateShaderModule(device->handle, &info, NULL, &module);
     const char *call = "vkCreateShaderModule";
+    uint64_t began_ns = osl_clock_ns();
     struct osl_vk_pipeline *pipeline = &device->pipelines[device->pipeline_count];
     memset(pipeline, 0, sizeof *pipeline);
     if (result == VK_SUCCESS) {
@@ -180,6 +181,8 @@ enum osl_status osl_vk_pipeline_get(struct osl_vk_device *device, const char *sh
         status = osl_vk_fail(&reason, call, result);
         return osl_fail(error, status, "shader %.60s: %.300s", shader, reason.text);
     }
+    osl_log(OSL_LOG_DEBUG, "vulkan: pipeline of %.60s made in %.1f ms", shader,
+            (double)(osl_clock_ns() - began_ns) * 1e-6);
     pipeline->shader = embedded->name;
     pipeline->spec_count = spec_count;
     if (spec_count > 0) {

@@ -183,6 +183,10 @@ static void shaders_are_found_and_hashed(void **state)
     assert_int_equal(probe->words[0], 0x07230203); /* SPIR-V's magic number */
     assert_int_equal(probe->bytes % 4, 0);
     assert_null(osl_vk_shader_find("no_such"));
+    for (uint32_t i = 1; osl_vk_shaders[i] != NULL; i++) {
+        assert_true(strcmp(osl_vk_shaders[i - 1]->name, osl_vk_shaders[i]->name) < 0);
+        assert_ptr_equal(osl_vk_shader_find(osl_vk_shaders[i]->name), osl_vk_shaders[i]);
+    }
     uint8_t a[32];
     uint8_t b[32];
     osl_vk_shader_hash(a);
