@@ -60,45 +60,58 @@ static struct osl_vk_check_case with_few_experts(const struct osl_vk_check_case 
     return few;
 }
 
-static enum osl_status run_tables(struct osl_vk_rig *rig, const struct osl_vk_check_case *c,
-                                  void *memory,
-                                  void (*line)(void *user, const char *text, bool pass),
-                                  void *user, struct osl_vk_checked *out, struct osl_error *error)
+/* Who is told of each check. */
+struct listener {
+    void (*line)(void *user, const char *text, bool pass);
+    void *user;
+};
+
+static enum osl_status run_check(struct osl_vk_rig *rig, const struct osl_vk_check *check,
+                                 const struct osl_vk_check_case *c, void *memory,
+                                 const struct listener *listener, struct osl_vk_checked *out,
+                                 struct osl_error *error)
 {
     const char *tier = osl_vk_tier_name(osl_vulkan_tier(rig->device));
-    const struct osl_vk_check_case few = with_few_experts(c);
-    for (uint32_t t = 0; t < TABLES; t++) {
-        for (const struct osl_vk_check *check = tables[t]; check->name != NULL; check++) {
-            float worst = 0.0f;
-            char text[LINE_BYTES];
-            enum osl_status status =
-                check->run(rig, strncmp(check->name, "expert", 6) == 0 ? &few : c, memory, OSL_VK_CHECK_BYTES, &worst,
-                           error);
-            if (status == OSL_MEMORY) {
-                return status;
-            }
-            bool pass = status == OSL_OK && worst <= 1.0f;
-            out->passed += pass;
-            out->failed += !pass;
-            if (status == OSL_OK) {
-                snprintf(text, sizeof text, "%s: %s: %.2g of what is allowed", tier, check->name,
-                         (double)worst);
-            } else {
-                snprintf(text, sizeof text, "%s: %s: %.100s", tier, check->name, error->text);
-            }
-            if (!pass) {
-                osl_log(OSL_LOG_WARN, "vulkan: self-test, %s", text);
-            }
-            if (line != NULL) {
-                line(user, text, pass);
-            }
-            if (status != OSL_OK) {
-                out->broken = true; /* a lost device would fail all the others too */
-                return OSL_OK;
-            }
-        }
+    float worst = 0.0f;
+    char text[LINE_BYTES];
+    enum osl_status status = check->run(rig, c, memory, OSL_VK_CHECK_BYTES, &worst, error);
+    if (status == OSL_MEMORY) {
+        return status;
+    }
+    bool pass = status == OSL_OK && worst <= 1.0f;
+    out->passed += pass;
+    out->failed += !pass;
+    out->broken |= status != OSL_OK;
+    if (status == OSL_OK) {
+        snprintf(text, sizeof text, "%s: %s: %.2g of what is allowed", tier, check->name,
+                 (double)worst);
+    } else {
+        snprintf(text, sizeof text, "%s: %s: %.100s", tier, check->name, error->text);
+    }
+    if (!pass) {
+        osl_log(OSL_LOG_WARN, "vulkan: self-test, %s", text);
+    }
+    if (listener->line != NULL) {
+        listener->line(listener->user, text, pass);
     }
     return OSL_OK;
+}
+
+/* All tables; to the first error, since a lost device would fail all the others too. */
+static enum osl_status run_tables(struct osl_vk_rig *rig, const struct osl_vk_check_case *c,
+                                  void *memory, const struct listener *listener,
+                                  struct osl_vk_checked *out, struct osl_error *error)
+{
+    const struct osl_vk_check_case few = with_few_experts(c);
+    enum osl_status status = OSL_OK;
+    for (uint32_t t = 0; t < TABLES; t++) {
+        const struct osl_vk_check *check = tables[t];
+        for (; status == OSL_OK && !out->broken && check->name != NULL; check++) {
+            bool experts = strncmp(check->name, "expert", 6) == 0;
+            status = run_check(rig, check, experts ? &few : c, memory, listener, out, error);
+        }
+    }
+    return status;
 }
 
 enum osl_status osl_vulkan_self_test(struct osl_vk_device *device, struct osl_vk_rig *rig,
@@ -107,6 +120,7 @@ enum osl_status osl_vulkan_self_test(struct osl_vk_device *device, struct osl_vk
                                      void *user, struct osl_vk_checked *out,
                                      struct osl_error *error)
 {
+    const struct listener listener = {line, user};
     void *memory = NULL; /* for the checks' inputs, given back before the weights come */
     *out = (struct osl_vk_checked){0};
     enum osl_status status = osl_memory_reserve(OSL_VK_CHECK_BYTES, false, &memory, error);
@@ -115,7 +129,7 @@ enum osl_status osl_vulkan_self_test(struct osl_vk_device *device, struct osl_vk
     }
     status = osl_vk_rig_open(rig, device, error);
     if (status == OSL_OK) {
-        status = run_tables(rig, c, memory, line, user, out, error);
+        status = run_tables(rig, c, memory, &listener, out, error);
         osl_vk_rig_close(rig);
     }
     osl_memory_release(memory, OSL_VK_CHECK_BYTES);
