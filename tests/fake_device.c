@@ -1,3 +1,4 @@
+/* See fake_device.h. */
 #include "fake_device.h"
 
 #include <math.h>
