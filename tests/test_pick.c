@@ -1,11 +1,7 @@
 /* Tokens picked by a device that runs ahead: the text is the same however far ahead it is, and
  * nothing of what is dropped is left behind. On a fake device made of the CPU's backend. */
-#include "engine_fixture.h"
-
+#include "ahead_scripts.h"
 #include "fake_device.h"
-
-static const char tools[] =
-    "[{\"type\":\"function\",\"function\":{\"name\":\"get_time\",\"description\":\"Now.\"}}]";
 
 static const uint32_t depths[] = {1, 2, 5, 64, 0};
 #define DEPTHS (sizeof depths / sizeof depths[0])
@@ -32,28 +28,19 @@ static void teardown(struct bench *bench)
     rig_halt(&bench->rig);
 }
 
-/* What a script leaves: everything it said and the conversation it ended in. */
-struct outcome {
-    int32_t ids[4096], tokens[1024];
-    uint32_t id_count, token_count, read;
-};
-
-static void note(struct outcome *out, const struct answer_log *log)
-{
-    assert_true(out->id_count + log->count < 4096);
-    memcpy(out->ids + out->id_count, log->ids, log->count * sizeof *log->ids);
-    out->id_count += log->count;
-    out->ids[out->id_count++] = -100 - (int32_t)log->reason;
-}
-
-static void finish(const ossicle *engine, struct outcome *out)
-{
-    out->token_count = engine->session.count;
-    out->read = engine->session.read;
-    memcpy(out->tokens, engine->session.tokens, engine->session.count * sizeof *out->tokens);
-}
-
 typedef void script(struct bench *bench, struct outcome *out);
+
+#define ON_ENGINE(name)                                                                            \
+    static void on_##name(struct bench *bench, struct outcome *out)                                \
+    {                                                                                              \
+        name(bench->rig.engine, out);                                                              \
+    }
+ON_ENGINE(run_raw)
+ON_ENGINE(run_conversations)
+ON_ENGINE(run_marks)
+ON_ENGINE(run_penalties)
+ON_ENGINE(run_stops)
+ON_ENGINE(run_cancels)
 
 /* Runs a script at every depth; the outcomes must be the same. */
 static void assert_same_at_every_depth(script *run, uint32_t prefill)
@@ -83,142 +70,6 @@ static void assert_same_at_every_depth(script *run, uint32_t prefill)
 }
 
 /* ---- Scripts ------------------------------------------------------------------------------ */
-
-static void run_raw(struct bench *bench, struct outcome *out)
-{
-    ossicle *engine = bench->rig.engine;
-    int32_t ids[40];
-    struct answer_log log;
-    some_ids(ids, 40, engine->hparams.shape.vocab, 3);
-    MUST(engine, ossicle_open(engine, NULL));
-    MUST(engine, ossicle_say_tokens(engine, ids, 40));
-    for (uint64_t seed = 0; seed < 5; seed++) {
-        answer(engine, seed, 31, true, &log);
-        note(out, &log);
-    }
-}
-
-static void run_conversations(struct bench *bench, struct outcome *out)
-{
-    ossicle *engine = bench->rig.engine;
-    struct answer_log log;
-    for (uint64_t seed = 0; seed < 8; seed++) {
-        struct ossicle_conversation conversation = {.tools_json = seed % 2 ? tools : NULL};
-        MUST(engine, ossicle_open(engine, &conversation));
-        for (uint32_t turn = 0; turn < 3; turn++) {
-            MUST(engine, ossicle_say(engine, OSSICLE_USER, "hello", 5));
-            answer(engine, seed * 10 + turn, 60, false, &log);
-            note(out, &log);
-            if (log.reason == OSSICLE_DONE_TOOL_CALL) {
-                MUST(engine, ossicle_say_tool(engine, "get_time", "now", 3));
-                answer(engine, seed, 60, false, &log);
-                note(out, &log);
-            }
-        }
-    }
-}
-
-/* Rewinding right after an answer, when dropped rows lie behind the mark. */
-static void run_marks(struct bench *bench, struct outcome *out)
-{
-    ossicle *engine = bench->rig.engine;
-    int32_t ids[70];
-    struct answer_log log;
-    uint32_t mark, later;
-    some_ids(ids, 70, engine->hparams.shape.vocab, 9);
-    MUST(engine, ossicle_open(engine, NULL));
-    MUST(engine, ossicle_say_tokens(engine, ids, 70));
-    MUST(engine, ossicle_mark(engine, &mark));
-    for (uint64_t seed = 0; seed < 4; seed++) {
-        MUST(engine, ossicle_say(engine, OSSICLE_USER, "go on", 5));
-        answer(engine, seed, 20 + 9 * (uint32_t)seed, false, &log);
-        note(out, &log);
-        MUST(engine, ossicle_mark(engine, &later));
-        answer(engine, seed, 7, true, &log);
-        note(out, &log);
-        MUST(engine, ossicle_rewind(engine, seed % 2 ? later : mark));
-        answer(engine, seed, 25, true, &log);
-        note(out, &log);
-        MUST(engine, ossicle_rewind(engine, mark));
-    }
-}
-
-static void answer_with(ossicle *engine, struct ossicle_sampling *sampling, struct outcome *out)
-{
-    struct answer_log log;
-    struct ossicle_bias bias[3];
-    if (!sampling->raw) {
-        bias_ends(engine, bias, sampling);
-    }
-    MUST(engine, ossicle_begin(engine, sampling));
-    log_answer(engine, &log);
-    note(out, &log);
-}
-
-static void run_penalties(struct bench *bench, struct outcome *out)
-{
-    ossicle *engine = bench->rig.engine;
-    MUST(engine, ossicle_open(engine, NULL));
-    for (uint32_t i = 0; i < 8; i++) {
-        struct ossicle_sampling sampling;
-        ossicle_sampling_init(&sampling);
-        sampling.seed = i;
-        sampling.max_tokens = 30;
-        sampling.temperature = i % 2 ? 0.8f : 0;
-        sampling.repetition_penalty = 1.3f;
-        sampling.frequency_penalty = 0.4f;
-        sampling.penalty_tokens = i < 4 ? 0 : 12;
-        sampling.raw = i % 4 < 2;
-        MUST(engine, ossicle_say(engine, OSSICLE_USER, "again and again", 15));
-        answer_with(engine, &sampling, out);
-    }
-}
-
-static void run_stops(struct bench *bench, struct outcome *out)
-{
-    ossicle *engine = bench->rig.engine;
-    for (uint32_t i = 0; i < 12; i++) {
-        struct ossicle_sampling sampling;
-        ossicle_sampling_init(&sampling);
-        sampling.seed = i;
-        sampling.max_tokens = 80;
-        sampling.stops[0] = "e";
-        sampling.stop_count = 1;
-        if (i % 3 == 0) {
-            MUST(engine, ossicle_open(engine, NULL));
-        }
-        MUST(engine, ossicle_say(engine, OSSICLE_USER, "stop me", 7));
-        answer_with(engine, &sampling, out);
-    }
-}
-
-/* Cancelled after some tokens, then another answer. */
-static void run_cancels(struct bench *bench, struct outcome *out)
-{
-    ossicle *engine = bench->rig.engine;
-    struct answer_log log;
-    MUST(engine, ossicle_open(engine, NULL));
-    for (uint32_t i = 0; i < 6; i++) {
-        MUST(engine, ossicle_say(engine, OSSICLE_USER, "wait", 4));
-        struct ossicle_sampling sampling;
-        ossicle_sampling_init(&sampling);
-        sampling.seed = i;
-        MUST(engine, ossicle_begin(engine, &sampling));
-        struct ossicle_event event = {.kind = OSSICLE_EVENT_PREFILL};
-        for (uint32_t tokens = 0; tokens < 5 + 4 * i && event.kind != OSSICLE_EVENT_DONE;) {
-            MUST(engine, ossicle_step(engine, &event));
-            if (event.kind == OSSICLE_EVENT_TEXT) {
-                out->ids[out->id_count++] = event.token;
-                tokens++;
-            }
-        }
-        ossicle_cancel(engine);
-        log_answer(engine, &log);
-        note(out, &log);
-        answer(engine, i, 10, true, &log);
-        note(out, &log);
-    }
-}
 
 /* An answer that faults is taken back: rows that were dropped must not be left in the rings. */
 static void run_faults(struct bench *bench, struct outcome *out)
@@ -256,7 +107,7 @@ static void run_cut_calls(struct bench *bench, struct outcome *out)
 {
     ossicle *engine = bench->rig.engine;
     const struct osl_answer *a = &engine->answer;
-    const struct ossicle_conversation conversation = {.tools_json = tools};
+    const struct ossicle_conversation conversation = {.tools_json = script_tools};
     struct answer_log log;
     uint32_t cut = 0;
     for (uint32_t seed = 0; seed < 24; seed++) {
@@ -300,14 +151,15 @@ static void run_full(struct bench *bench, struct outcome *out)
 
 static void text_is_the_same_however_far_ahead(void **state)
 {
-    static script *const scripts[] = {run_raw,   run_conversations, run_marks, run_penalties,
-                                      run_stops, run_cancels,       run_faults,
-                                      run_full,  run_cut_calls};
+    static script *const scripts[] = {on_run_raw,       on_run_conversations, on_run_marks,
+                                      on_run_penalties, on_run_stops,         on_run_cancels,
+                                      run_faults,       run_full,             run_cut_calls};
     for (uint32_t s = 0; s < sizeof scripts / sizeof scripts[0]; s++) {
         assert_same_at_every_depth(scripts[s], 32);
     }
-    assert_same_at_every_depth(run_conversations, 3); /* rings with little room behind the window */
-    assert_same_at_every_depth(run_marks, 3);
+    /* rings with little room behind the window */
+    assert_same_at_every_depth(on_run_conversations, 3);
+    assert_same_at_every_depth(on_run_marks, 3);
 }
 
 static void nothing_is_asked_for_beyond_the_limit(void **state)
@@ -316,7 +168,7 @@ static void nothing_is_asked_for_beyond_the_limit(void **state)
     static struct outcome out;
     setup(&bench, 64, 32);
     memset(&out, 0, sizeof out);
-    run_raw(&bench, &out); /* five times 31 tokens */
+    run_raw(bench.rig.engine, &out); /* five times 31 tokens */
     assert_int_equal(bench.fake.picked, 5 * 31);
     assert_int_equal(bench.fake.taken, 5 * 31);
     assert_int_equal(bench.fake.logits_read, 0);
