@@ -318,6 +318,7 @@ static enum osl_status check_one(struct osl_vk_rig *rig, const struct osl_vk_che
     d->w = &w;
     *worst_out = 0.0f;
     status = status == OSL_OK ? compare_dense(&p, d, worst_out, error) : status;
+    d->w = NULL; /* it ends here */
     return status == OSL_OK && !logits
                ? compare_untouched(&p, d->out, d->out_cols, worst_out, error)
                : status;
