@@ -7,8 +7,9 @@
 // is rounded to 11 bits. F16 and BF16 weights have factor 1: BF16 ones above 65504 would be lost,
 // and those below 2^-14 keep an absolute precision of 2^-25.
 //
-// With TILE_PAIR tile rows come in runs of TILE_ROWS / 4: a run of the first weight, then the same
-// rows of the second, so that one invocation, whose rows are a run apart, has both.
+// With TILE_PAIR tile rows come in runs: a run of the first weight, then the same rows of the
+// second. A run is a quarter of the tile, so that one invocation, whose rows are a run apart, has
+// both; or the rows of one cooperative matrix.
 #ifdef TILE_FP16
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #define STAGE4 f16vec4
@@ -21,8 +22,18 @@ const uint STAGE_STEP = 2u;
 #else
 const uint STAGE_STEP = 1u;
 #endif
-const uint STAGE_STRIDE = 9u; // in fours: 8, and one that keeps banks apart
+// In fours: 8, and one that keeps banks apart; two where matrices want rows at 16 bytes.
+#ifdef TILE_MATRIX
+const uint STAGE_STRIDE = 10u;
+#else
+const uint STAGE_STRIDE = 9u;
+#endif
+#ifdef TILE_MATRIX
+layout(constant_id = 14) const uint MATRIX_M = 16;
+const uint STAGE_RUN = MATRIX_M;
+#else
 const uint STAGE_RUN = TILE_ROWS / 4u;
+#endif
 
 shared STAGE4 stage_w[TILE_ROWS * STAGE_STRIDE];
 shared STAGE4 stage_x[TILE_TOKENS * STAGE_STRIDE];

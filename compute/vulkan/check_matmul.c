@@ -284,43 +284,43 @@ static enum osl_status check_qkv(struct osl_vk_rig *rig, const struct osl_vk_che
                             : status;
 }
 
-/* One weight; d says which buffers, sizes and whether it adds. */
+/* One weight; wanted says which buffers, sizes and whether it adds. */
 static enum osl_status check_one(struct osl_vk_rig *rig, const struct osl_vk_check_case *c,
                                  const struct osl_shape *shape, enum osl_dtype dtype,
-                                 struct dense *d, bool add, bool logits, void *memory,
+                                 const struct dense *wanted, bool add, bool logits, void *memory,
                                  uint64_t bytes, float *worst_out, struct osl_error *error)
 {
     struct osl_check_products p;
     struct osl_check_weight w;
+    struct dense d = *wanted;
     enum osl_status status = osl_check_products_open(&p, rig, c, shape, memory, bytes, error);
     if (status != OSL_OK) {
         return status;
     }
-    float *x = osl_check_products_floats(&p, (uint64_t)d->tokens * d->in_cols, 1.0f);
-    status = osl_vk_rig_act_write(rig, rig->net.buffer[d->in], x, d->tokens * d->in_cols, error);
+    float *x = osl_check_products_floats(&p, (uint64_t)d.tokens * d.in_cols, 1.0f);
+    status = osl_vk_rig_act_write(rig, rig->net.buffer[d.in], x, d.tokens * d.in_cols, error);
     if (status == OSL_OK && add) {
-        float *old = osl_check_products_floats(&p, (uint64_t)d->tokens * d->out_cols, 4.0f);
-        d->old = old;
-        status = osl_vk_rig_act_write(rig, rig->net.buffer[d->out], old, d->tokens * d->out_cols,
+        float *old = osl_check_products_floats(&p, (uint64_t)d.tokens * d.out_cols, 4.0f);
+        d.old = old;
+        status = osl_vk_rig_act_write(rig, rig->net.buffer[d.out], old, d.tokens * d.out_cols,
                                       error);
     }
     if (status == OSL_OK) {
-        status = osl_check_products_weight(&p, dtype, d->out_cols, d->in_cols, 1, !logits, &w,
+        status = osl_check_products_weight(&p, dtype, d.out_cols, d.in_cols, 1, !logits, &w,
                                            error);
     }
     status = status == OSL_OK ? osl_vk_rig_begin(rig, error) : status;
     if (status == OSL_OK) {
-        status = osl_vk_matmul(&rig->recorder, &rig->net, d->in, d->out, d->out_cols, 0, &w.device,
+        status = osl_vk_matmul(&rig->recorder, &rig->net, d.in, d.out, d.out_cols, 0, &w.device,
                                &w.bias_device, add, logits, false, error);
     }
-    status = status == OSL_OK ? run(rig, c, logits ? d->tokens : 0, error) : status;
-    d->x = x;
-    d->w = &w;
+    status = status == OSL_OK ? run(rig, c, logits ? d.tokens : 0, error) : status;
+    d.x = x;
+    d.w = &w;
     *worst_out = 0.0f;
-    status = status == OSL_OK ? compare_dense(&p, d, worst_out, error) : status;
-    d->w = NULL; /* it ends here */
+    status = status == OSL_OK ? compare_dense(&p, &d, worst_out, error) : status;
     return status == OSL_OK && !logits
-               ? compare_untouched(&p, d->out, d->out_cols, worst_out, error)
+               ? compare_untouched(&p, d.out, d.out_cols, worst_out, error)
                : status;
 }
 

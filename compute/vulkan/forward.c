@@ -73,21 +73,12 @@ static enum osl_status record_decode_layer(struct osl_vulkan *v, uint32_t layer,
     return osl_vk_expert_down(r, net, &at[AT_DOWN].weight[0], &at[AT_DOWN].bias[0], error);
 }
 
-/* Weights side by side: they write different columns, so only the first waits. */
 static enum osl_status record_matmul(struct osl_vulkan *v, const struct osl_op *op,
                                      const struct osl_vk_bound *at, struct osl_error *error)
 {
-    uint32_t cols = 0;
-    for (uint32_t w = 0; w < op->weight_count; w++) {
-        cols += op->weight[w]->rows;
-    }
-    uint32_t first = 0;
-    for (uint32_t w = 0; w < op->weight_count; w++) {
-        TRY(osl_vk_matmul(&v->recorder, &v->net, op->in, op->out, cols, first, &at->weight[w],
-                          &at->bias[w], op->add, false, w > 0, error));
-        first += op->weight[w]->rows;
-    }
-    return OSL_OK;
+    OSL_ASSERT(op->weight_count == 1);
+    return osl_vk_matmul(&v->recorder, &v->net, op->in, op->out, op->weight[0]->rows, 0,
+                         &at->weight[0], &at->bias[0], op->add, false, false, error);
 }
 
 static enum osl_status record_prefill_layer(struct osl_vulkan *v, uint32_t layer,
@@ -99,7 +90,7 @@ static enum osl_status record_prefill_layer(struct osl_vulkan *v, uint32_t layer
     const struct osl_op *op = &v->config.schedule->ops[1 + layer * LAYER_OPS];
     const struct osl_vk_bound *at = &v->bound[1 + layer * LAYER_OPS];
     TRY(osl_vk_rmsnorm(r, net, &at[AT_ATTN_NORM].gain, error));
-    TRY(record_matmul(v, &op[AT_QKV], &at[AT_QKV], error));
+    TRY(osl_vk_qkv_prefill(r, net, at[AT_QKV].weight, at[AT_QKV].bias, error));
     TRY(osl_vk_rope_store(r, net, kv, error));
     TRY(osl_vk_attend_prefill(r, net, kv, &at[AT_ATTEND].sinks, error));
     TRY(record_matmul(v, &op[AT_OUT], &at[AT_OUT], error));
