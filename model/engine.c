@@ -143,7 +143,7 @@ static void place_cache(ossicle *engine, uint8_t *memory)
             .k = *at,
             .v = *at + half,
             .capacity = capacity,
-            .window = windowed ? shape->window : 0,
+            .window = engine->schedule.kv[layer].window,
         };
         *at += 2 * half;
     }
@@ -224,7 +224,9 @@ static void *place_engine_parts(ossicle *engine)
     engine->arena = at;
     at += OSL_ARENA_BYTES;
     engine->allowed = (uint32_t *)(void *)at;
-    at += allowed_bytes(&engine->hparams);
+    at += round_up(allowed_bytes(&engine->hparams), 64);
+    engine->device_memory = at;
+    at += engine->plan.device.vulkan ? osl_vulkan_bytes() : 0;
     OSL_ASSERT(at <= (uint8_t *)engine + engine->plan.bytes[OSL_REGION_ENGINE]);
     return backend_memory;
 }
@@ -245,7 +247,7 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
         (status = load_resident(engine, region(memory, plan, OSL_REGION_WEIGHTS))) != OSL_OK) {
         return status;
     }
-    if (!plan->resident) { /* where the kernel can, the page cache is read in huge pages */
+    if (!plan->resident && !plan->device.vulkan) { /* where the kernel can, the page cache is read in huge pages */
         osl_map_advise(engine->gguf.map.data, engine->gguf.map.bytes, OSL_MAP_HUGE);
     }
     engine->sampler =
@@ -253,8 +255,10 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
                          engine->hparams.shape.vocab);
     place_cache(engine, memory);
     place_session(engine, memory);
-    osl_forward_write(engine);
     status = start_backend(engine, memory, backend_memory, config->poison);
+    if (status == OSL_OK && plan->device.vulkan) {
+        status = osl_engine_start_device(engine, config);
+    }
     if (status == OSL_OK) {
         osl_session_reset(engine);
     }
@@ -272,8 +276,8 @@ static enum osl_status read_model(ossicle *engine, const struct ossicle_config *
     if ((status = osl_bind_hparams(&engine->gguf, &engine->hparams, &engine->error)) ||
         (status =
              osl_bind_weights(&engine->gguf, &engine->hparams, &engine->weights, &engine->error)) ||
-        (status = osl_plan_build(config, &engine->gguf, &engine->hparams, &engine->weights, plan,
-                                 &engine->error))) {
+        (status = osl_plan_build(config, &engine->gguf, &engine->hparams, &engine->weights,
+                                 &engine->schedule, plan, &engine->error))) {
         osl_gguf_close(&engine->gguf);
     }
     return status;
@@ -348,6 +352,9 @@ void ossicle_halt(ossicle *engine)
         osl_backend_close(engine->backend);
         engine->backend = NULL;
     }
+    if (engine->backend != NULL && engine->backend != engine->cpu) {
+        osl_backend_close(engine->backend);
+    }
     if (engine->team != NULL) {
         osl_team_stop(engine->team);
         engine->team = NULL;
@@ -383,6 +390,7 @@ void ossicle_stats(const ossicle *engine, struct ossicle_stats *out)
     };
     snprintf(out->model_name, sizeof out->model_name, "%s", engine->hparams.name);
     snprintf(out->cpu_level, sizeof out->cpu_level, "%s", engine->plan.kernels->name);
+    osl_engine_device_stats(engine, out);
 }
 
 double ossicle_bandwidth(ossicle *engine, uint32_t repeats)

@@ -13,6 +13,7 @@
 #include "tool_names.h"
 
 #define OSL_SPANS_MAX 128          /* messages the model writes in one turn, tool loops included */
+#define OSL_TIMES_MAX 64         /* kinds of dispatch told apart in a profile */
 #define OSL_ARENA_BYTES (1u << 20) /* JSON trees: tools of a conversation */
 
 /* A message the model wrote: [first, end) in the token list. */
@@ -112,6 +113,8 @@ struct ossicle {
     uint32_t restarts;             /* since boot */
     uint32_t restarts_in_row;      /* since a token was read that had not been before */
     struct osl_error lost_error;   /* of the last restart */
+    void *device_memory;           /* of the Vulkan backend */
+    char device_note[256];         /* auto: why the CPU, where there is Vulkan */
     uint8_t *arena;
     uint32_t *allowed; /* [vocab bits] for the sampler */
     struct osl_session session;
@@ -139,8 +142,15 @@ void osl_engine_log(ossicle *engine, enum ossicle_log_level level, const char *f
     OSL_PRINTF(3, 4);
 void osl_error_publish(const struct osl_error *error, struct ossicle_error *out);
 
-/* Writes the forward pass of gpt-oss into engine->schedule; kv areas are placed already. */
-void osl_forward_write(ossicle *engine);
+/* Writes the forward pass of gpt-oss; of the caches only their windows. */
+void osl_forward_write(struct osl_schedule *schedule, const struct osl_hparams *hparams,
+                       const struct osl_model_weights *weights, enum osl_kv_type kv_type);
+
+/* engine_device.c: boots the plan's Vulkan device and puts it in the CPU's place. With auto a
+ * device that fails leaves the CPU there, and one line in the log. */
+OSL_MUST_USE enum osl_status osl_engine_start_device(ossicle *engine,
+                                                     const struct ossicle_config *config);
+void osl_engine_device_stats(const ossicle *engine, struct ossicle_stats *out);
 
 /* session.c */
 void osl_session_reset(ossicle *engine);

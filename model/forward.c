@@ -66,16 +66,16 @@ static void write_experts(struct osl_schedule *schedule, uint32_t layer,
     down->add = true;
 }
 
-void osl_forward_write(ossicle *engine)
+void osl_forward_write(struct osl_schedule *schedule, const struct osl_hparams *hparams,
+                       const struct osl_model_weights *weights, enum osl_kv_type kv_type)
 {
-    struct osl_schedule *schedule = &engine->schedule;
-    const struct osl_model_weights *weights = &engine->weights;
-    schedule->shape = engine->hparams.shape;
+    schedule->shape = hparams->shape;
     schedule->op_count = 0;
-    schedule->kv_type = engine->plan.kv_type;
-    osl_yarn(&engine->hparams, schedule->rope_inverse_frequency, &schedule->rope_concentration);
+    schedule->kv_type = kv_type;
+    osl_yarn(hparams, schedule->rope_inverse_frequency, &schedule->rope_concentration);
     append(schedule, OSL_OP_EMBED, 0, OSL_BUFFER_X, OSL_BUFFER_X)->weight[0] = &weights->embed;
     for (uint32_t layer = 0; layer < schedule->shape.layers; layer++) {
+        schedule->kv[layer].window = osl_layer_windowed(layer) ? schedule->shape.window : 0;
         write_attention(schedule, layer, &weights->layer[layer]);
         write_experts(schedule, layer, &weights->layer[layer]);
     }

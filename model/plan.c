@@ -28,11 +28,38 @@ static const char *const region_names[OSL_REGION_COUNT] = {
     [OSL_REGION_THREADS] = "threads",
     [OSL_REGION_MODEL_FILE] = "model file",
     [OSL_REGION_PROGRAM] = "program",
+    [OSL_REGION_DRIVER_EMBEDDING] = "embedding",
+    [OSL_REGION_DRIVER_STAGING] = "staging",
+    [OSL_REGION_DEVICE_WEIGHTS] = "weights",
+    [OSL_REGION_DEVICE_KV_FULL] = "kv cache, full layers",
+    [OSL_REGION_DEVICE_KV_RING] = "kv cache, window rings",
+    [OSL_REGION_DEVICE_MARKS] = "marks",
+    [OSL_REGION_DEVICE_ACTIVATIONS] = "activations",
+    [OSL_REGION_DEVICE_LOGITS] = "logits",
 };
 
 const char *osl_region_name(enum osl_region region)
 {
     return region < OSL_REGION_COUNT ? region_names[region] : "?";
+}
+
+/* What only the CPU's executor uses: with a GPU, kept for the case that it fails. */
+static bool is_executors(enum osl_region region)
+{
+    return region == OSL_REGION_KV_FULL || region == OSL_REGION_KV_RING ||
+           region == OSL_REGION_MARKS || region == OSL_REGION_ACTIVATIONS ||
+           region == OSL_REGION_LOGITS || region == OSL_REGION_SCRATCH;
+}
+
+const char *osl_region_where(const struct osl_plan *plan, enum osl_region region)
+{
+    if (region < OSL_REGION_HOST_COUNT) {
+        return plan->device.vulkan && is_executors(region) ? "reserve" : "host";
+    }
+    return region >= OSL_REGION_DEVICE_FIRST         ? "device"
+           : region >= OSL_REGION_DRIVER_EMBEDDING ? "driver"
+           : region == OSL_REGION_MODEL_FILE       ? "mapped"
+                                                   : "process";
 }
 
 static uint64_t round_up(uint64_t value, uint64_t step)
@@ -74,7 +101,7 @@ static enum osl_status settle_options(const struct ossicle_config *config,
         (status = check_range("threads", plan->threads, 1, OSL_THREADS_MAX, error)) ||
         (status = check_range("marks", plan->marks, 1, OSL_MARKS_MAX, error)) ||
         (status = check_range("text bytes", plan->text_bytes, 1024, OSL_TEXT_BYTES_MAX, error)) ||
-        (status = check_range("device", config->device, 0, OSSICLE_DEVICE_CPU, error)) ||
+        (status = check_range("device", config->device, 0, OSSICLE_DEVICE_VULKAN, error)) ||
         (status = check_range("kv type", config->kv, 0, OSSICLE_KV_Q8, error)) ||
         (status = check_range("weights", config->weights, 0, OSSICLE_WEIGHTS_RESIDENT, error))) {
         return status;
@@ -94,6 +121,42 @@ static enum osl_status settle_options(const struct ossicle_config *config,
     return OSL_OK;
 }
 
+/* Chooses the device; one of Vulkan may take fewer tokens in a step, and rings of its own length. */
+static enum osl_status plan_device(const struct ossicle_config *config,
+                                   const struct osl_schedule *schedule, struct osl_plan *plan,
+                                   struct osl_error *error)
+{
+    const struct osl_vulkan_limits limits = {
+        .prefill_tokens = plan->prefill_tokens,
+        .logits_rows = plan->limits.logits_rows,
+        .context_tokens = plan->context_tokens,
+        .marks = plan->marks + 1, /* and the turn's own */
+        .import_weights = config->weights == OSSICLE_WEIGHTS_MAPPED,
+    };
+    struct osl_device_choice *device = &plan->device;
+    enum osl_status status = osl_device_choose(config, schedule, &limits, device, error);
+    if (status != OSL_OK || !device->vulkan) {
+        return status;
+    }
+    plan->resident = false; /* the weights are the device's */
+    const struct osl_vulkan_need *need = &device->need;
+    if (device->fits && need->prefill_tokens < plan->prefill_tokens) {
+        plan->prefill_tokens = plan->limits.prefill_tokens = need->prefill_tokens;
+        if (plan->limits.logits_rows > plan->prefill_tokens) {
+            plan->limits.logits_rows = plan->prefill_tokens;
+        }
+    }
+    plan->bytes[OSL_REGION_DRIVER_EMBEDDING] = need->embedding_bytes;
+    plan->bytes[OSL_REGION_DRIVER_STAGING] = need->staging_bytes;
+    plan->bytes[OSL_REGION_DEVICE_WEIGHTS] = need->weights_bytes;
+    plan->bytes[OSL_REGION_DEVICE_KV_FULL] = need->kv_full_bytes;
+    plan->bytes[OSL_REGION_DEVICE_KV_RING] = need->kv_ring_bytes;
+    plan->bytes[OSL_REGION_DEVICE_MARKS] = need->marks_bytes;
+    plan->bytes[OSL_REGION_DEVICE_ACTIVATIONS] = need->activations_bytes;
+    plan->bytes[OSL_REGION_DEVICE_LOGITS] = need->logits_bytes;
+    return OSL_OK;
+}
+
 static void plan_cache(const struct osl_shape *shape, struct osl_plan *plan)
 {
     uint64_t row = osl_kv_row_bytes(plan->kv_type, shape->head_dim);
@@ -104,6 +167,13 @@ static void plan_cache(const struct osl_shape *shape, struct osl_plan *plan)
         (uint32_t)round_up((uint64_t)shape->window + plan->prefill_tokens, OSL_ATTEND_BLOCK);
     if (plan->ring_capacity > plan->full_capacity) {
         plan->ring_capacity = plan->full_capacity;
+    }
+    const struct osl_device_choice *device = &plan->device;
+    if (device->vulkan && device->fits) { /* rows are saved, and taken over, by slot */
+        OSL_ASSERT(device->need.ring_capacity >= plan->ring_capacity &&
+                   device->need.full_capacity >= plan->full_capacity);
+        plan->ring_capacity = device->need.ring_capacity;
+        plan->full_capacity = device->need.full_capacity;
     }
     plan->ring_mark_bytes = position * windowed * shape->window;
     plan->bytes[OSL_REGION_KV_FULL] = position * plan->full_capacity * (shape->layers - windowed);
@@ -179,10 +249,12 @@ uint64_t osl_plan_resident_bytes(const struct osl_gguf *gguf)
 static void plan_totals(const struct ossicle_config *config, struct osl_plan *plan)
 {
     uint64_t at = 0;
-    plan->total_bytes = 0;
+    plan->total_bytes = plan->device_bytes = 0;
     for (uint32_t r = 0; r < OSL_REGION_COUNT; r++) {
         plan->bytes[r] = round_up(plan->bytes[r], REGION_ALIGNMENT);
-        plan->total_bytes += plan->bytes[r];
+        bool device = r >= OSL_REGION_DEVICE_FIRST;
+        plan->device_bytes += device ? plan->bytes[r] : 0;
+        plan->total_bytes += device && !plan->device.facts.unified ? 0 : plan->bytes[r];
         if (r < OSL_REGION_HOST_COUNT) {
             plan->offset[r] = at;
             at += plan->bytes[r];
@@ -196,7 +268,8 @@ static void plan_totals(const struct ossicle_config *config, struct osl_plan *pl
 
 enum osl_status osl_plan_build(const struct ossicle_config *config, const struct osl_gguf *gguf,
                                const struct osl_hparams *hparams,
-                               const struct osl_model_weights *weights, struct osl_plan *plan,
+                               const struct osl_model_weights *weights,
+                               struct osl_schedule *schedule, struct osl_plan *plan,
                                struct osl_error *error)
 {
     memset(plan, 0, sizeof *plan);
@@ -214,13 +287,18 @@ enum osl_status osl_plan_build(const struct ossicle_config *config, const struct
     if (plan->limits.logits_rows > plan->prefill_tokens) {
         plan->limits.logits_rows = plan->prefill_tokens;
     }
+    osl_forward_write(schedule, hparams, weights, plan->kv_type);
+    if ((status = plan_device(config, schedule, plan, error)) != OSL_OK) {
+        return status;
+    }
     plan_cache(shape, plan);
     plan_buffers(shape, plan);
     status = osl_tokenizer_need(gguf, plan->text_bytes, &plan->bytes[OSL_REGION_TOKENIZER], error);
     if (status != OSL_OK) {
         return status;
     }
-    plan->bytes[OSL_REGION_ENGINE] = osl_engine_bytes();
+    plan->bytes[OSL_REGION_ENGINE] =
+        osl_engine_bytes() + (plan->device.vulkan ? osl_vulkan_bytes() : 0);
     plan->bytes[OSL_REGION_SESSION] = osl_session_bytes(plan);
     plan->bytes[OSL_REGION_SAMPLER] = osl_sampler_bytes(shape->vocab);
     plan->bytes[OSL_REGION_THREADS] = osl_team_bytes(plan->threads);
@@ -228,6 +306,9 @@ enum osl_status osl_plan_build(const struct ossicle_config *config, const struct
     if (plan->resident) {
         plan->bytes[OSL_REGION_WEIGHTS] = osl_plan_resident_bytes(gguf);
         plan->bytes[OSL_REGION_MODEL_FILE] = gguf->data_offset + weights->embed_bytes;
+    } else if (plan->device.vulkan && plan->device.need.embedding_bytes > 0) {
+        /* weights pass through the page cache to the device, once */
+        plan->bytes[OSL_REGION_MODEL_FILE] = gguf->data_offset;
     } else {
         plan->bytes[OSL_REGION_MODEL_FILE] = gguf->file.bytes;
     }
@@ -235,99 +316,3 @@ enum osl_status osl_plan_build(const struct ossicle_config *config, const struct
     return OSL_OK;
 }
 
-/* ---- The public face --------------------------------------------------------------------- */
-
-void ossicle_config_init(struct ossicle_config *config)
-{
-    memset(config, 0, sizeof *config);
-}
-
-/* Decimal gigabytes or megabytes, as memory is sold. */
-static void print_bytes(char out[32], uint64_t bytes)
-{
-    if (bytes >= 1000000000u) {
-        snprintf(out, 32, "%.2f GB", (double)bytes / 1e9);
-    } else {
-        snprintf(out, 32, "%.1f MB", (double)bytes / 1e6);
-    }
-}
-
-/* What would make it fit: the largest context that does, if any. */
-static void write_verdict(const struct osl_plan *plan, const struct osl_shape *shape,
-                          struct ossicle_plan *out)
-{
-    char total[32], budget[32], over[32];
-    print_bytes(total, plan->total_bytes);
-    print_bytes(budget, plan->budget_bytes);
-    if (out->fits) {
-        print_bytes(over, plan->budget_bytes - plan->total_bytes);
-        snprintf(out->verdict, sizeof out->verdict, "fits: %s of %s, %s to spare", total, budget,
-                 over);
-        return;
-    }
-    uint64_t excess = plan->total_bytes - plan->budget_bytes;
-    print_bytes(over, excess);
-    uint64_t row = osl_kv_row_bytes(plan->kv_type, shape->head_dim);
-    uint64_t token_bytes = row * 2 * shape->kv_heads * (shape->layers / 2);
-    uint64_t fewer = token_bytes ? excess / token_bytes + OSL_ATTEND_BLOCK : UINT64_MAX;
-    int used = snprintf(out->verdict, sizeof out->verdict,
-                        "does not fit: needs %s, the budget is %s, %s short", total, budget, over);
-    if (fewer + 256 < plan->context_tokens) {
-        snprintf(out->verdict + used, sizeof out->verdict - (size_t)used,
-                 "; --context %" PRIu64 " would fit", plan->context_tokens - fewer);
-    } else {
-        snprintf(out->verdict + used, sizeof out->verdict - (size_t)used,
-                 "; free memory, raise --budget, or take a smaller model%s",
-                 plan->kv_type == OSL_KV_F16 ? ", or try --kv q8" : "");
-    }
-}
-
-void osl_plan_report(const struct osl_plan *plan, const struct osl_hparams *hparams,
-                     struct ossicle_plan *out)
-{
-    memset(out, 0, sizeof *out);
-    for (uint32_t r = 0; r < OSL_REGION_COUNT; r++) {
-        if (plan->bytes[r] == 0) {
-            continue;
-        }
-        struct ossicle_region *region = &out->regions[out->region_count++];
-        snprintf(region->name, sizeof region->name, "%s", region_names[r]);
-        const char *where = r < OSL_REGION_HOST_COUNT    ? "host"
-                            : r == OSL_REGION_MODEL_FILE ? "mapped"
-                                                         : "process";
-        snprintf(region->where, sizeof region->where, "%s", where);
-        region->bytes = plan->bytes[r];
-    }
-    out->total_bytes = plan->total_bytes;
-    out->memory_bytes = plan->host_bytes;
-    out->budget_bytes = plan->budget_bytes;
-    out->fits = plan->total_bytes <= plan->budget_bytes;
-    out->context_tokens = plan->context_tokens;
-    out->prefill_tokens = plan->prefill_tokens;
-    out->threads = plan->threads;
-    snprintf(out->model_name, sizeof out->model_name, "%s", hparams->name);
-    snprintf(out->weights, sizeof out->weights, "%s", plan->resident ? "resident" : "mapped");
-    snprintf(out->kv, sizeof out->kv, "%s", plan->kv_type == OSL_KV_Q8 ? "q8" : "f16");
-    write_verdict(plan, &hparams->shape, out);
-}
-
-enum ossicle_status ossicle_plan(const struct ossicle_config *config, struct ossicle_plan *plan_out,
-                                 struct ossicle_error *error_out)
-{
-    struct osl_error error = {OSL_OK, ""};
-    struct osl_gguf gguf;
-    struct osl_hparams hparams;
-    struct osl_model_weights weights;
-    struct osl_plan plan;
-    enum osl_status status = osl_gguf_open(&gguf, config->model_path, &error);
-    if (status == OSL_OK) {
-        if ((status = osl_bind_hparams(&gguf, &hparams, &error)) == OSL_OK &&
-            (status = osl_bind_weights(&gguf, &hparams, &weights, &error)) == OSL_OK &&
-            (status = osl_plan_build(config, &gguf, &hparams, &weights, &plan, &error)) == OSL_OK) {
-            osl_plan_report(&plan, &hparams, plan_out);
-        }
-        osl_gguf_close(&gguf);
-    }
-    osl_error_publish(&error, error_out);
-    return (enum ossicle_status)status;
-}

@@ -5,6 +5,7 @@
 
 #include "bind.h"
 #include "compute/executor.h"
+#include "device.h"
 #include "ossicle.h"
 
 #define OSL_CONTEXT_DEFAULT 4096
@@ -35,6 +36,15 @@ enum osl_region {
     OSL_REGION_HOST_COUNT, /* those before it are in the caller's memory */
     OSL_REGION_MODEL_FILE = OSL_REGION_HOST_COUNT,
     OSL_REGION_PROGRAM,
+    OSL_REGION_DRIVER_EMBEDDING, /* host memory that a GPU's driver makes */
+    OSL_REGION_DRIVER_STAGING,
+    OSL_REGION_DEVICE_FIRST, /* from here on the GPU's */
+    OSL_REGION_DEVICE_WEIGHTS = OSL_REGION_DEVICE_FIRST,
+    OSL_REGION_DEVICE_KV_FULL,
+    OSL_REGION_DEVICE_KV_RING,
+    OSL_REGION_DEVICE_MARKS,
+    OSL_REGION_DEVICE_ACTIVATIONS,
+    OSL_REGION_DEVICE_LOGITS,
     OSL_REGION_COUNT
 };
 
@@ -57,7 +67,9 @@ struct osl_plan {
     uint64_t offset[OSL_REGION_HOST_COUNT];   /* in the caller's memory, page aligned */
     uint64_t buffer_offset[OSL_BUFFER_COUNT]; /* in ACTIVATIONS; unused for LOGITS, SCRATCH */
     uint64_t host_bytes;
-    uint64_t total_bytes;
+    uint64_t total_bytes; /* of the machine's memory */
+    uint64_t device_bytes;
+    struct osl_device_choice device;
     uint64_t budget_bytes;
 };
 
@@ -67,14 +79,18 @@ static inline bool osl_layer_windowed(uint32_t layer)
     return layer % 2 == 0;
 }
 
-/* Fills a plan. ARGUMENT names the option that is out of range. */
+/* Fills a plan, and writes the schedule that it is made for (but for its caches). ARGUMENT names
+ * the option that is out of range. */
 OSL_MUST_USE enum osl_status osl_plan_build(const struct ossicle_config *config,
                                             const struct osl_gguf *gguf,
                                             const struct osl_hparams *hparams,
                                             const struct osl_model_weights *weights,
+                                            struct osl_schedule *schedule_out,
                                             struct osl_plan *plan_out, struct osl_error *error);
 
 /* "model file", "kv cache" and so on. */
 const char *osl_region_name(enum osl_region region);
+/* "host", "mapped" and so on, as ossicle_region has it. */
+const char *osl_region_where(const struct osl_plan *plan, enum osl_region region);
 
 #endif

@@ -45,8 +45,15 @@ static void fill_config(const struct osl_args *args, struct osl_host_engine *eng
     engine->context_by_board = args->context == 0;
     config->prefill_tokens = args->prefill;
     config->threads = osl_option_given(args, "--threads") ? args->threads : profile->threads;
-    config->device =
-        args->device == OSL_DEVICE_CHOICE_CPU ? OSSICLE_DEVICE_CPU : OSSICLE_DEVICE_AUTO;
+    static const enum ossicle_device devices[] = {OSSICLE_DEVICE_AUTO, OSSICLE_DEVICE_CPU,
+                                                  OSSICLE_DEVICE_VULKAN};
+    static const char *const tiers[] = {"base", "subgroup", "fp16", "dot", "matrix"};
+    config->device = devices[args->device];
+    config->device_index = args->device_index;
+    config->vulkan_tier = osl_option_given(args, "--vulkan-tier") ? tiers[args->tier] : NULL;
+    config->vulkan_validation = args->validation;
+    config->profile = args->profile;
+    config->state_dir = osl_state_dir();
     config->kv = osl_option_given(args, "--kv") ? kv[args->kv] : profile->kv;
     config->weights =
         osl_option_given(args, "--weights") ? weights[args->weights] : profile->weights;
@@ -67,10 +74,6 @@ enum ossicle_status osl_host_engine_configure(const struct osl_args *args,
                      "gpt-oss-20b-mxfp4.gguf). A small random one: make_gguf in the build "
                      "folder writes it, boards/run.sh does so by itself");
         return OSSICLE_ARGUMENT;
-    }
-    if (args->device == OSL_DEVICE_CHOICE_VULKAN) {
-        osl_complain("--device vulkan: this build has no Vulkan backend yet; use --device cpu");
-        return OSSICLE_UNSUPPORTED;
     }
     enum ossicle_status status = choose_profile(args, engine, &error);
     if (status != OSSICLE_OK) {
@@ -170,6 +173,7 @@ enum ossicle_status osl_host_engine_start_tokenizer(const struct osl_args *args,
     engine->config.text_bytes = text_bytes > TEXT_LEAST_BYTES ? text_bytes : TEXT_LEAST_BYTES;
     engine->config.marks = 1;
     engine->config.weights = OSSICLE_WEIGHTS_MAPPED;
+    engine->config.device = OSSICLE_DEVICE_CPU;
     return osl_host_engine_start(engine);
 }
 

@@ -42,4 +42,7 @@ osl_host_engine_start_tokenizer(const struct osl_args *args, uint64_t text_bytes
 enum ossicle_status osl_host_engine_complain(const struct osl_host_engine *engine,
                                              enum ossicle_status status);
 
+/* Made if it is not there; NULL where that can not be. Static storage. */
+const char *osl_state_dir(void);
+
 #endif

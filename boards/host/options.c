@@ -11,6 +11,7 @@
 
 #define LOADS                                                                                      \
     (OSL_CMD_RUN | OSL_CMD_CHAT | OSL_CMD_PLAN | OSL_CMD_SCORE | OSL_CMD_TOKENIZE | OSL_CMD_BENCH)
+#define USES_DEVICE (LOADS & ~(uint32_t)OSL_CMD_TOKENIZE)
 #define TALKS (OSL_CMD_RUN | OSL_CMD_CHAT)
 #define CONTEXT_TOKENS_MIN 16
 #define CONTEXT_TOKENS_MAX 1048576
@@ -35,6 +36,7 @@ enum option_kind {
     KIND_PAIR,   /* struct osl_list, two values appended */
     KIND_STOP,   /* appended to stops */
     KIND_BIAS,   /* appended to bias */
+    KIND_DEVICE, /* a choice, or vulkan:N */
 };
 
 struct option {
@@ -52,6 +54,7 @@ struct option {
 #define FIELD(name) offsetof(struct osl_args, name)
 
 static const char *const device_choices[] = {"auto", "cpu", "vulkan", NULL};
+static const char *const tier_choices[] = {"base", "subgroup", "fp16", "dot", "matrix", NULL};
 static const char *const kv_choices[] = {"f16", "q8", NULL};
 static const char *const weights_choices[] = {"auto", "mapped", "resident", NULL};
 static const char *const reasoning_choices[] = {"medium", "low", "high", NULL};
@@ -63,8 +66,14 @@ static const struct option options[] = {
      "output for a program", 0, 0, NULL},
     {"--model", "-m", KIND_TEXT, LOADS, FIELD(model), "FILE", "the model, a gpt-oss GGUF file", 0,
      0, NULL},
-    {"--device", NULL, KIND_CHOICE, LOADS, FIELD(device), "D",
-     "auto or cpu (auto: cpu, until there is a GPU backend)", 0, 0, device_choices},
+    {"--device", NULL, KIND_DEVICE, USES_DEVICE, FIELD(device), "D",
+     "auto (a real GPU with room, else the CPU), cpu, vulkan, or vulkan:N as `devices` counts", 0,
+     0, device_choices},
+    {"--vulkan-tier", NULL, KIND_CHOICE, USES_DEVICE, FIELD(tier), "TIER",
+     "no shaders above it: base, subgroup, fp16, dot or matrix (default: the best that is right)",
+     0, 0, tier_choices},
+    {"--vulkan-validation", NULL, KIND_FLAG, USES_DEVICE, FIELD(validation), NULL,
+     "for developers: with Vulkan's validation layer, its messages on stderr", 0, 0, NULL},
     {"--context", "-c", KIND_UINT, LOADS, FIELD(context), "N",
      "tokens of context to make room for (default: the board's)", CONTEXT_TOKENS_MIN,
      CONTEXT_TOKENS_MAX, NULL},
@@ -258,6 +267,26 @@ static enum ossicle_status set_choice(const struct option *option, const char *v
                      near != NULL ? "?" : "");
 }
 
+/* vulkan:N, or one of the choices. */
+static enum ossicle_status set_device(const struct option *option, const char *value,
+                                      struct osl_args *args, struct ossicle_error *error)
+{
+    static const char numbered[] = "vulkan:";
+    uint64_t index = 0;
+    args->device_index = -1;
+    if (strncmp(value, numbered, sizeof numbered - 1) != 0) {
+        return set_choice(option, value, &args->device, error);
+    }
+    if (!osl_parse_uint(value + sizeof numbered - 1, OSSICLE_DEVICES_MAX - 1, &index)) {
+        return osl_fault(error, OSSICLE_ARGUMENT,
+                         "%s: '%s' is not vulkan:N with N of 0 to %d; `ossicle devices` lists them",
+                         option->name, value, OSSICLE_DEVICES_MAX - 1);
+    }
+    args->device = OSL_DEVICE_CHOICE_VULKAN;
+    args->device_index = (int32_t)index;
+    return OSSICLE_OK;
+}
+
 static enum ossicle_status set_bias(const char *value, struct osl_args *args,
                                     struct ossicle_error *error)
 {
@@ -354,6 +383,7 @@ static enum ossicle_status set_option(const struct option *option, const char *v
     case KIND_PAIR: return set_list(option, value, first, field, error);
     case KIND_STOP: return set_stop(value, args, error);
     case KIND_BIAS: return set_bias(value, args, error);
+    case KIND_DEVICE: return set_device(option, value, args, error);
     case KIND_UINT64:
         if (!osl_parse_uint(value, UINT64_MAX, field)) {
             return osl_fault(error, OSSICLE_ARGUMENT, "%s: '%s' is no whole number", option->name,
@@ -375,6 +405,7 @@ static void set_defaults(struct osl_args *args)
 {
     memset(args, 0, sizeof *args);
     args->top = 10;
+    args->device_index = -1;
     args->repetitions = 5;
     args->prompts = (struct osl_list){.values = {512}, .count = 1};
     args->generations = (struct osl_list){.values = {128}, .count = 1};

@@ -50,7 +50,9 @@ struct osl_args {
     /* loading a model */
     const char *model, *board, *cpu_level;
     uint32_t context, threads, prefill;
-    int device, kv, weights; /* choices; kv and weights only when given */
+    int device, kv, weights, tier; /* choices; all but device only when given */
+    int32_t device_index;          /* -1: not given */
+    bool validation, profile;
     uint64_t budget_bytes;
     /* run and chat */
     uint32_t tokens, top_k, penalty_tokens;

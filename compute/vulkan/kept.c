@@ -1,15 +1,18 @@
 /* The file of self-test results: see kept.h. */
 #include "compute/vulkan/kept.h"
+#include "compute/vulkan/vulkan.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define KEPT_MAGIC "OSLVKST1"
+#define KEPT_MAGIC "OSLVKST2"
 #define RECORDS_MAX 16     /* models, tiers and drivers tried; the oldest falls out */
 #define NAME_UUID_BYTES 8  /* of the device's UUID, in the file's name */
+#define TAG_BYTES 16
 
 struct record {
     uint8_t key[32];
+    uint8_t tag[TAG_BYTES]; /* of device, driver and shaders alone */
     struct osl_vk_verdict verdict;
 };
 
@@ -65,24 +68,38 @@ static void load(const char *state_dir, const struct osl_vk_facts *facts, struct
     }
 }
 
+static void hash_machine(struct osl_sha256 *hash, const struct osl_vk_facts *facts)
+{
+    uint8_t shaders[32];
+    osl_vk_shader_hash(shaders);
+    osl_sha256_begin(hash);
+    osl_sha256_add(hash, facts->device_uuid, sizeof facts->device_uuid);
+    osl_sha256_add(hash, facts->driver_uuid, sizeof facts->driver_uuid);
+    osl_sha256_add(hash, facts->driver, strlen(facts->driver));
+    osl_sha256_add(hash, &facts->driver_version, sizeof facts->driver_version);
+    osl_sha256_add(hash, shaders, sizeof shaders);
+}
+
+static void tag_of(const struct osl_vk_facts *facts, uint8_t tag_out[TAG_BYTES])
+{
+    struct osl_sha256 hash;
+    uint8_t digest[32];
+    hash_machine(&hash, facts);
+    osl_sha256_end(&hash, digest);
+    memcpy(tag_out, digest, TAG_BYTES);
+}
+
 void osl_vk_kept_key(const struct osl_vk_facts *facts, enum osl_vk_tier tier_most,
                      const struct osl_vk_check_case *c, uint8_t key_out[32])
 {
     const struct osl_shape *s = &c->shape;
     const uint32_t words[] = {
-        facts->driver_version, tier_most,    s->hidden,      s->ff,       s->heads,
-        s->kv_heads,           s->head_dim,  s->experts,     s->vocab,    s->experts_used,
-        s->window,             c->kv_type,   c->dense,       c->router,   c->expert,
-        c->output,             c->embedding, c->tokens,      c->position, c->seed,
+        tier_most,  s->hidden,     s->ff,  s->heads,        s->kv_heads, s->head_dim, s->experts,
+        s->vocab,   s->experts_used, s->window, c->kv_type, c->dense,    c->router,   c->expert,
+        c->output,  c->embedding,  c->tokens,   c->position, c->seed,
     };
-    uint8_t shaders[32];
     struct osl_sha256 hash;
-    osl_vk_shader_hash(shaders);
-    osl_sha256_begin(&hash);
-    osl_sha256_add(&hash, facts->device_uuid, sizeof facts->device_uuid);
-    osl_sha256_add(&hash, facts->driver_uuid, sizeof facts->driver_uuid);
-    osl_sha256_add(&hash, facts->driver, strlen(facts->driver));
-    osl_sha256_add(&hash, shaders, sizeof shaders);
+    hash_machine(&hash, facts);
     osl_sha256_add(&hash, words, sizeof words);
     osl_sha256_end(&hash, key_out);
 }
@@ -105,6 +122,27 @@ bool osl_vk_kept_find(const char *state_dir, const struct osl_vk_facts *facts,
     return false;
 }
 
+bool osl_vulkan_tier_kept(const struct osl_vk_facts *facts, const char *state_dir,
+                          enum osl_vk_tier *out)
+{
+    struct kept_file file;
+    uint8_t tag[TAG_BYTES];
+    if (state_dir == NULL) {
+        return false;
+    }
+    load(state_dir, facts, &file);
+    tag_of(facts, tag);
+    for (uint32_t i = 0; i < file.count; i++) {
+        const struct osl_vk_verdict *verdict = &file.records[i].verdict;
+        if (memcmp(file.records[i].tag, tag, sizeof tag) == 0 && verdict->passed > 0 &&
+            verdict->tier < OSL_VK_TIER_COUNT) {
+            *out = (enum osl_vk_tier)verdict->tier;
+            return true;
+        }
+    }
+    return false;
+}
+
 void osl_vk_kept_store(const char *state_dir, const struct osl_vk_facts *facts,
                        const uint8_t key[32], const struct osl_vk_verdict *verdict)
 {
@@ -119,6 +157,7 @@ void osl_vk_kept_store(const char *state_dir, const struct osl_vk_facts *facts,
     memset(&file, 0, sizeof file);
     memcpy(file.magic, KEPT_MAGIC, sizeof file.magic);
     memcpy(file.records[0].key, key, sizeof file.records[0].key);
+    tag_of(facts, file.records[0].tag);
     file.records[0].verdict = *verdict;
     file.count = 1;
     for (uint32_t i = 0; i < old.count && file.count < RECORDS_MAX; i++) {

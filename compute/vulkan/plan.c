@@ -109,9 +109,6 @@ enum osl_status osl_vulkan_plan(const struct osl_vk_facts *facts,
         return osl_fail(error, OSL_UNSUPPORTED, "%.100s: %s", facts->name, facts->refusal);
     }
     enum osl_status status = osl_vk_place(facts, schedule, limits, &places, error);
-    if (status == OSL_OK) {
-        status = check_heaps(facts, &places, error);
-    }
     if (status != OSL_OK) {
         return status;
     }
@@ -129,5 +126,5 @@ enum osl_status osl_vulkan_plan(const struct osl_vk_facts *facts,
         .ring_capacity = places.ring_capacity,
         .full_capacity = places.full_capacity,
     };
-    return OSL_OK;
+    return check_heaps(facts, &places, error);
 }

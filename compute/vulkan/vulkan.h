@@ -31,7 +31,8 @@ struct osl_vulkan_need {
     uint32_t prefill_tokens;   /* what a step takes here: less than asked where bindings are small */
     uint32_t ring_capacity, full_capacity;
 };
-/* Pure. UNSUPPORTED names what the device lacks; MEMORY what does not fit which heap. */
+/* Pure. UNSUPPORTED names what the device lacks; MEMORY, with *need_out filled all the same, what
+ * does not fit which heap. */
 OSL_MUST_USE enum osl_status osl_vulkan_plan(const struct osl_vk_facts *facts,
                                              const struct osl_schedule *schedule,
                                              const struct osl_vulkan_limits *limits,
@@ -81,6 +82,10 @@ OSL_MUST_USE enum osl_status osl_vulkan_check(const struct osl_vulkan_open *open
                                               void (*line)(void *user, const char *text, bool pass),
                                               void *user, struct osl_vulkan_report *report_out,
                                               struct osl_error *error);
+
+/* The tier that an earlier boot or check found right, for this driver and these shaders. */
+bool osl_vulkan_tier_kept(const struct osl_vk_facts *facts, const char *state_dir,
+                          enum osl_vk_tier *out);
 
 /* Time of each op of the last steps with config.profile: name and nanoseconds; count in/out. */
 struct osl_vulkan_time {

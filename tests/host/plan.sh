@@ -24,8 +24,13 @@ expect 0 plan -m model.gguf --board mine.json --json
 json '.board == "mine" and .kv == "q8" and .context == 64 and .threads == 1'
 expect 0 plan -m model.gguf --board mine.json --json --kv f16 --context 100 -t 2
 json '.kv == "f16" and .context == 100 and .threads == 2'
-expect 5 plan -m model.gguf --device vulkan
-says "no Vulkan backend yet"
+# Without a driver: said so, and nothing but an explicit wish for it fails.
+VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent expect 5 plan -m model.gguf --device vulkan
+one_line
+VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent expect 0 plan -m model.gguf --device auto --json
+json '.device == "cpu"'
+expect 1 plan -m model.gguf --device vulkan:x
+says "vulkan:N"
 expect 5 plan -m model.gguf --cpu-level z80
 says z80
 expect 3 plan -m /nonexistent.gguf

@@ -1,0 +1,87 @@
+/* The engine on a Vulkan device: boot, fall back, and what is told of it. */
+#include "engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum osl_status osl_engine_start_device(ossicle *engine, const struct ossicle_config *config)
+{
+    const struct osl_plan *plan = &engine->plan;
+    const struct osl_vulkan_config vulkan = {
+        .open = osl_device_open(config),
+        .device = plan->device.facts.index,
+        .tier_most = plan->device.tier_most,
+        .schedule = &engine->schedule,
+        .limits =
+            {
+                .prefill_tokens = plan->prefill_tokens,
+                .logits_rows = plan->limits.logits_rows,
+                .context_tokens = plan->context_tokens,
+                .marks = plan->marks + 1,
+                .import_weights = config->weights == OSSICLE_WEIGHTS_MAPPED,
+            },
+        .state_dir = config->state_dir,
+        .abort = &engine->cancel,
+        .profile = config->profile,
+        .progress = config->progress,
+        .user = config->user,
+    };
+    struct osl_error error = {OSL_OK, ""};
+    struct osl_backend *device = NULL;
+    osl_map_advise(engine->gguf.map.data, engine->gguf.map.bytes, OSL_MAP_SEQUENTIAL);
+    enum osl_status status =
+        osl_vulkan_boot(engine->device_memory, osl_vulkan_bytes(), &vulkan, &device, &error);
+    if (status == OSL_OK) {
+        engine->backend = device;
+        return OSL_OK;
+    }
+    if (status == OSL_ABORTED || config->device != OSSICLE_DEVICE_AUTO) {
+        return osl_fail(&engine->error, status, "%s", error.text);
+    }
+    engine->plan.device.vulkan = false;
+    snprintf(engine->device_note, sizeof engine->device_note, "%.255s", error.text);
+    osl_engine_log(engine, OSSICLE_LOG_WARN, "the CPU is used: %.200s", error.text);
+    return OSL_OK;
+}
+
+static bool on_device(const ossicle *engine)
+{
+    return engine->backend != engine->cpu;
+}
+
+void osl_engine_device_stats(const ossicle *engine, struct ossicle_stats *out)
+{
+    const char *note = engine->device_note[0] != '\0' ? engine->device_note
+                                                      : engine->plan.device.note;
+    snprintf(out->device_note, sizeof out->device_note, "%s", note);
+    out->device_restarts = engine->restarts;
+    snprintf(out->device, sizeof out->device, "cpu");
+    if (!on_device(engine)) {
+        return;
+    }
+    struct osl_vulkan_report report;
+    osl_vulkan_report(engine->backend, &report);
+    snprintf(out->device, sizeof out->device, "%s", report.facts.name);
+    snprintf(out->device_tier, sizeof out->device_tier, "%s", osl_vk_tier_name(report.tier));
+    out->device_bytes = report.device_bytes;
+    out->dispatches_per_token = report.dispatches_per_token;
+    out->barriers_per_token = report.barriers_per_token;
+    out->submissions_per_token = report.submissions_per_token;
+    out->device_checks_ns = report.checks_kept ? 0 : report.checks_ns;
+}
+
+uint32_t ossicle_times(ossicle *engine, bool prefill, struct ossicle_time *times_out, uint32_t most)
+{
+    struct osl_vulkan_time times[OSL_TIMES_MAX];
+    if (!on_device(engine)) {
+        return 0;
+    }
+    uint32_t count = osl_vulkan_times(engine->backend, prefill, times,
+                                      most < OSL_TIMES_MAX ? most : OSL_TIMES_MAX);
+    for (uint32_t t = 0; t < count; t++) {
+        snprintf(times_out[t].name, sizeof times_out[t].name, "%s", times[t].name);
+        times_out[t].dispatches = times[t].dispatches;
+        times_out[t].ns = times[t].ns;
+    }
+    return count;
+}
