@@ -248,7 +248,13 @@ VkDevice fault_device_now(void)
 /* ---- Breaking shaders ---------------------------------------------------------------------- */
 
 #define SPIRV_HEADER_WORDS 5
-enum { OP_FADD = 129, OP_FSUB = 131, OP_FMUL = 133 }; /* SPIR-V 1.6, 3.49.13; equal operands */
+/* SPIR-V 1.6, 3.49.13 and 3.49.15; each is turned into one with the same operands. */
+static const struct {
+    uint16_t from, to;
+} turns[] = {{129, 133}, /* FAdd, FMul: two subtractions could undo each other */
+             {133, 129}, /* FMul, FAdd */
+             {184, 186}, /* FOrdLessThan, FOrdGreaterThan */
+             {186, 184}};
 
 bool fault_is_corrupt(const VkShaderModuleCreateInfo *info)
 {
@@ -266,10 +272,12 @@ uint32_t fault_turn(uint32_t *words, uint32_t count)
     uint32_t turned = 0;
     for (uint32_t at = SPIRV_HEADER_WORDS; at < count;) {
         uint32_t length = words[at] >> 16;
-        uint32_t op = words[at] & 0xFFFF;
-        if (op == OP_FADD || op == OP_FMUL) {
-            words[at] = length << 16 | (op == OP_FADD ? OP_FSUB : OP_FADD);
-            turned++;
+        for (uint32_t i = 0; i < sizeof turns / sizeof turns[0]; i++) {
+            if ((words[at] & 0xFFFF) == turns[i].from) {
+                words[at] = length << 16 | turns[i].to;
+                turned++;
+                break;
+            }
         }
         at += length > 0 ? length : count;
     }

@@ -34,8 +34,9 @@ const char *fault_shim_fired_entry(void);
 /* May the entry point give this result, by the specification (1.3, return codes)? */
 bool fault_shim_legal(const char *entry, VkResult result);
 
-/* Breaks an embedded shader from now on: its module is made with additions turned into
- * subtractions and products into sums. Valid SPIR-V, wrong results. false: nothing to turn. */
+/* Breaks an embedded shader from now on: its module is made with sums of floats turned into
+ * products, products into sums, "less" into "greater". Valid SPIR-V, wrong results. false: there is
+ * nothing to turn. */
 bool fault_shim_corrupt(const struct osl_vk_shader *shader);
 
 /* ---- What was seen ------------------------------------------------------------------------ */
