@@ -9,6 +9,7 @@
 #define AHEAD_MOST 2     /* submissions of a prefill under way: the device must not run dry */
 #define CHUNK_LEAST 16u  /* tokens: shorter chunks cost more than they bound */
 #define TOO_LONG 4u      /* a layer may take so many times the target before tokens are cut */
+#define TOO_LONG_SOFTWARE 32u /* nobody resets a device that is a program: only aborting waits */
 #define PREFILL_LEAST 32u /* tokens that a layer of prefill costs at least: it reads its weights */
 
 enum osl_status osl_vulkan_lose(struct osl_vulkan *v, const struct osl_error *error)
@@ -185,7 +186,10 @@ static enum osl_status fetch_logits(struct osl_vulkan *v, uint32_t first, uint32
 static uint32_t chunk_tokens(const struct osl_vulkan *v, uint32_t left)
 {
     uint64_t most = (uint64_t)osl_vulkan_cost_most(v, OSL_STEP_PREFILL);
-    most = v->pace.unit_ns[OSL_STEP_PREFILL] == 0.0 ? most : most * TOO_LONG;
+    bool software = v->device.facts->type == OSL_VK_SOFTWARE;
+    if (v->pace.unit_ns[OSL_STEP_PREFILL] != 0.0) {
+        most *= software ? TOO_LONG_SOFTWARE : TOO_LONG;
+    }
     most = most < CHUNK_LEAST ? CHUNK_LEAST : most;
     return left < most ? left : (uint32_t)most;
 }
