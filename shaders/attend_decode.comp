@@ -138,7 +138,7 @@ void score_tile(inout softmax_state state, team_place team, uint rows, uint from
         most[h] = state.most[h];
     }
     for (uint key = from + team.lane; key < to; key += team.lanes) {
-        uint row = rows + key % push.capacity;
+        uint row = rows + key % TILE;
         vec4 score[HEADS4];
         [[unroll]] for (uint h = 0u; h < HEADS4; h++) {
             score[h] = vec4(0.0);
@@ -195,7 +195,7 @@ void add_values(inout softmax_state state, team_place team, value_place place, u
     // lanes beyond the last whole row of lanes have no key
     uint begin = place.key < place.key_step ? from + place.key : to;
     for (uint key = begin; key < to; key += place.key_step) {
-        uint row = rows + key % push.capacity;
+        uint row = rows + key % TILE;
         vec4 w[HEADS4];
         [[unroll]] for (uint h = 0u; h < HEADS4; h++) {
             w[h] = weight[(team.index * TILE + key % TILE) * HEADS4 + h];
@@ -243,7 +243,6 @@ void main()
     team_place team = team_place(0u, 1u, gl_LocalInvocationID.x, LANES);
 #endif
     value_place place = place_values(team);
-    uint rows = kv_head * push.capacity;
 
     prepare_queries(kv_head, first_head, position);
     if (newest) {
@@ -253,6 +252,8 @@ void main()
     begin_state(state, team, place, newest);
     for (uint tile = from / TILE + team.index; tile * TILE < to; tile += team.count) {
         uint tile_from = max(from, tile * TILE), tile_to = min(to, (tile + 1u) * TILE);
+        // the capacity is a multiple of the tile, so a tile's rows follow each other
+        uint rows = kv_head * push.capacity + (tile * TILE) % push.capacity;
         score_tile(state, team, rows, tile_from, tile_to);
         add_values(state, team, place, rows, tile_from, tile_to);
     }

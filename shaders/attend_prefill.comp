@@ -42,14 +42,14 @@ const float LOG2_E = 1.44269504;
 shared vec4 stage_k[STAGE_QUADS];
 shared vec4 stage_v[STAGE_QUADS];
 
-// Keys [first, first + TILE) into shared memory; of those outside [from, to), which the cache may
+// Keys [first, first + TILE), at row `rows` and on, into shared memory; of those outside [from, to), which the cache may
 // not hold, one that it does.
 void stage(uint rows, uint first, uint from, uint to)
 {
     barrier();
     for (uint i = gl_LocalInvocationID.x; i < TILE * KV_CHUNKS; i += LANES) {
-        uint key = clamp(first + i / KV_CHUNKS, from, to - 1u);
-        uint row = rows + key % push.capacity, chunk = i % KV_CHUNKS;
+        uint row = rows + clamp(first + i / KV_CHUNKS, from, to - 1u) - first;
+        uint chunk = i % KV_CHUNKS;
         vec4 a, b;
         osl_kv_load(false, row, chunk, a, b);
         stage_k[2u * i] = a;
@@ -69,22 +69,29 @@ struct query_state {
     uint begin, end; // keys it sees
 };
 
-// Keys [key, key + RUN); tile_key is the key the staged tile begins with.
+// Dimensions [8 i, 8 i + 8) of a key `ahead` of the tile's first.
+void take_chunk(bool value, uint rows, uint ahead, uint i, out vec4 a, out vec4 b)
+{
+    if (STAGED) {
+        a = value ? stage_v[ahead * QUADS + 2u * i] : stage_k[ahead * QUADS + 2u * i];
+        b = value ? stage_v[ahead * QUADS + 2u * i + 1u] : stage_k[ahead * QUADS + 2u * i + 1u];
+    } else {
+        osl_kv_load(value, rows + ahead, i, a, b);
+    }
+}
+
+// Keys [key, key + RUN) of the tile that begins with tile_key, which is at row `rows`.
 void take_run(inout query_state state, uint rows, uint key, uint tile_key, uint from, uint to)
 {
     float score[RUN];
     float most = state.most;
     [[unroll]] for (uint k = 0u; k < RUN; k++) {
-        uint row = rows + clamp(key + k, from, to - 1u) % push.capacity;
+        // never one that the cache may not hold: [from, to) is there
+        uint ahead = clamp(key + k, from, to - 1u) - tile_key;
         vec4 sum = vec4(0.0);
         [[unroll]] for (uint i = 0u; i < KV_CHUNKS; i++) {
             vec4 a, b;
-            if (STAGED) {
-                a = stage_k[(key - tile_key + k) * QUADS + 2u * i];
-                b = stage_k[(key - tile_key + k) * QUADS + 2u * i + 1u];
-            } else {
-                osl_kv_load(false, row, i, a, b);
-            }
+            take_chunk(false, rows, ahead, i, a, b);
             sum += state.query[2u * i] * a;
             sum += state.query[2u * i + 1u] * b;
         }
@@ -105,15 +112,11 @@ void take_run(inout query_state state, uint rows, uint key, uint tile_key, uint 
         state.value[i] *= keep;
     }
     [[unroll]] for (uint k = 0u; k < RUN; k++) {
-        uint row = rows + clamp(key + k, from, to - 1u) % push.capacity;
+        // never one that the cache may not hold: [from, to) is there
+        uint ahead = clamp(key + k, from, to - 1u) - tile_key;
         [[unroll]] for (uint i = 0u; i < KV_CHUNKS; i++) {
             vec4 a, b;
-            if (STAGED) {
-                a = stage_v[(key - tile_key + k) * QUADS + 2u * i];
-                b = stage_v[(key - tile_key + k) * QUADS + 2u * i + 1u];
-            } else {
-                osl_kv_load(true, row, i, a, b);
-            }
+            take_chunk(true, rows, ahead, i, a, b);
             state.value[2u * i] += score[k] * a;
             state.value[2u * i + 1u] += score[k] * b;
         }
@@ -151,8 +154,9 @@ void main()
     state.most = vec[push.sinks + kv_head * GROUP + head] * LOG2_E;
     state.sum = 1.0;
 
-    uint rows = kv_head * push.capacity;
     for (uint tile = from / TILE; tile * TILE < to; tile++) {
+        // the capacity is a multiple of the tile, so a tile's rows follow each other
+        uint rows = kv_head * push.capacity + (tile * TILE) % push.capacity;
         if (STAGED) {
             stage(rows, tile * TILE, from, to);
         }
