@@ -24,7 +24,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint LANES = 64u;
 layout(constant_id = 11) const uint HEADS = 8u;
 layout(constant_id = 12) const uint TOKENS = 8u;
-layout(constant_id = 13) const uint TILE = 16u; // a multiple of RUN
+layout(constant_id = 13) const uint TILE = 16u; // a multiple of 8, and so of RUN
 layout(constant_id = 14) const bool STAGED = true;
 
 layout(push_constant) uniform Push {
@@ -34,7 +34,9 @@ layout(push_constant) uniform Push {
     float scale;
 } push;
 
-const uint RUN = 8u;
+// keys scored before their weights are taken; fewer of long rows, for a driver's sake, which
+// unrolls them all (LLVM takes half a minute for 8 of 256)
+const uint RUN = HEAD_DIM <= 64u ? 8u : HEAD_DIM <= 128u ? 4u : 2u;
 const uint QUADS = HEAD_DIM / 4u;
 const uint STAGE_QUADS = STAGED ? TILE * QUADS : 1u;
 const float LOG2_E = 1.44269504;
