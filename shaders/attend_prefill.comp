@@ -44,8 +44,8 @@ const float LOG2_E = 1.44269504;
 shared vec4 stage_k[STAGE_QUADS];
 shared vec4 stage_v[STAGE_QUADS];
 
-// Keys [first, first + TILE), at row `rows` and on, into shared memory; of those outside [from, to),
-// which the cache may not hold, one that it does.
+// Keys [first, first + TILE), at row `rows` and on, into shared memory; of those outside
+// [from, to), which the cache may not hold, one that it does.
 void stage(uint rows, uint first, uint from, uint to)
 {
     barrier();
