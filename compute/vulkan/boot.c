@@ -138,7 +138,8 @@ static enum osl_status open_checked(struct osl_vulkan *v, struct osl_error *erro
         return status;
     }
     const struct osl_vk_facts *facts = &v->vk.facts[v->config.device];
-    const struct osl_vk_check_case c = osl_vulkan_check_case(v->config.schedule, &v->config.limits);
+    struct osl_vk_check_case c = osl_vulkan_check_case(v->config.schedule, &v->config.limits);
+    c.native = v->config.limits.import_weights && facts->import && facts->unified;
     osl_vk_kept_key(facts, v->config.tier_most, &c, key);
     v->tier = v->config.tier_most;
     if (osl_vk_kept_find(v->config.state_dir, facts, key, &verdict)) {
@@ -174,10 +175,30 @@ static enum osl_status make_areas(struct osl_vulkan *v, struct osl_vk_areas *are
     return OSL_OK;
 }
 
+/* Memory that is taken where it lies. UNSUPPORTED: the driver does not take it. */
+static enum osl_status import_weights(struct osl_vulkan *v, struct osl_error *error)
+{
+    struct osl_vk_imports *imports = &v->places.imports;
+    for (uint32_t i = 0; i < imports->count; i++) {
+        struct osl_vk_buffer *buffer = NULL;
+        enum osl_status status =
+            osl_vk_buffer_import(&v->device, (void *)imports->part[i].first,
+                                 imports->part[i].bytes, &buffer, error);
+        if (status != OSL_OK) {
+            return status;
+        }
+        imports->part[i].buffer = buffer;
+    }
+    return OSL_OK;
+}
+
 static enum osl_status make_buffers(struct osl_vulkan *v, struct osl_error *error)
 {
     struct osl_vk_places *p = &v->places;
-    enum osl_status status = make_areas(v, &p->weights, error);
+    enum osl_status status = import_weights(v, error);
+    if (status == OSL_OK) {
+        status = make_areas(v, &p->weights, error);
+    }
     if (status == OSL_OK) {
         status = make_areas(v, &p->cache, error);
     }
@@ -392,6 +413,13 @@ enum osl_status osl_vulkan_boot(void *memory, uint64_t bytes,
     status = open_checked(v, error);
     if (status == OSL_OK) {
         status = make_all(v, error);
+    }
+    if (status == OSL_UNSUPPORTED && v->config.limits.import_weights) {
+        osl_log(OSL_LOG_INFO, "vulkan: weights are copied: %.180s", error->text);
+        close_device(v);
+        v->config.limits.import_weights = false; /* other layouts, so checked again */
+        status = open_checked(v, error);
+        status = status == OSL_OK ? make_all(v, error) : status;
     }
     if (status != OSL_OK) {
         v->lost = status == OSL_DEVICE;

@@ -96,7 +96,7 @@ void osl_vk_kept_key(const struct osl_vk_facts *facts, enum osl_vk_tier tier_mos
     const uint32_t words[] = {
         tier_most,  s->hidden,     s->ff,  s->heads,        s->kv_heads, s->head_dim, s->experts,
         s->vocab,   s->experts_used, s->window, c->kv_type, c->dense,    c->router,   c->expert,
-        c->output,  c->embedding,  c->tokens,   c->position, c->seed,
+        c->output,  c->embedding,  c->tokens,   c->position, c->seed, c->native,
     };
     struct osl_sha256 hash;
     hash_machine(&hash, facts);

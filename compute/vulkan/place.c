@@ -108,6 +108,26 @@ static bool bind_matrix(const struct osl_vk_facts *facts, const struct osl_weigh
     return true;
 }
 
+/* All weights of an op, where they lie in host memory or in the areas. The one that does not fit,
+ * or NULL. */
+static const struct osl_weight *bind_matrices(const struct osl_vk_facts *facts,
+                                              const struct osl_op *op,
+                                              const struct osl_vk_imports *imports,
+                                              struct osl_vk_areas *areas,
+                                              struct osl_vk_bound *out)
+{
+    uint32_t weights = op->kind == OSL_OP_EMBED ? 1 : op->weight_count;
+    bool import = imports->count > 0 && osl_vk_import_fits(facts, op);
+    for (uint32_t w = 0; w < weights; w++) {
+        if (import) {
+            osl_vk_import_bind(facts, op->weight[w], imports, &out->weight[w]);
+        } else if (!bind_matrix(facts, op->weight[w], areas, &out->weight[w])) {
+            return op->weight[w];
+        }
+    }
+    return NULL;
+}
+
 static enum osl_status fail_weight(const struct osl_vk_facts *facts,
                                    const struct osl_weight *weight, uint32_t layer,
                                    struct osl_error *error)
@@ -124,6 +144,7 @@ static enum osl_status fail_weight(const struct osl_vk_facts *facts,
  * bound: NULL while planning. */
 static enum osl_status walk_weights(const struct osl_vk_facts *facts,
                                     const struct osl_schedule *schedule,
+                                    const struct osl_vk_imports *imports,
                                     struct osl_vk_areas *areas, struct osl_vk_bound *bound,
                                     struct osl_error *error)
 {
@@ -146,10 +167,11 @@ static enum osl_status walk_weights(const struct osl_vk_facts *facts,
         for (uint32_t i = first; i < end; i++) {
             struct osl_vk_bound *out = bound != NULL ? &bound[i] : &unkept;
             bind_vectors(&ops[i], &vec, &at, out);
-            for (uint32_t w = 0; ops[i].kind != OSL_OP_EMBED && w < ops[i].weight_count; w++) {
-                if (!bind_matrix(facts, ops[i].weight[w], areas, &out->weight[w])) {
-                    return fail_weight(facts, ops[i].weight[w], ops[i].layer, error);
-                }
+            const struct osl_weight *stray =
+                ops[i].kind == OSL_OP_EMBED ? NULL
+                                            : bind_matrices(facts, &ops[i], imports, areas, out);
+            if (stray != NULL) {
+                return fail_weight(facts, stray, ops[i].layer, error);
             }
         }
     }
@@ -158,13 +180,14 @@ static enum osl_status walk_weights(const struct osl_vk_facts *facts,
 
 /* The token table lies in host memory of its own. */
 static bool walk_embedding(const struct osl_vk_facts *facts, const struct osl_schedule *schedule,
-                           struct osl_vk_areas *areas, struct osl_vk_bound *bound)
+                           const struct osl_vk_imports *imports, struct osl_vk_areas *areas,
+                           struct osl_vk_bound *bound)
 {
     struct osl_vk_bound unkept;
     for (uint32_t i = 0; i < schedule->op_count; i++) {
         struct osl_vk_bound *out = bound != NULL ? &bound[i] : &unkept;
         if (schedule->ops[i].kind == OSL_OP_EMBED &&
-            !bind_matrix(facts, schedule->ops[i].weight[0], areas, &out->weight[0])) {
+            bind_matrices(facts, &schedule->ops[i], imports, areas, out) != NULL) {
             return false;
         }
     }
@@ -298,12 +321,16 @@ enum osl_status osl_vk_place(const struct osl_vk_facts *facts, const struct osl_
     if (status != OSL_OK) {
         return status;
     }
-    status = walk_weights(facts, schedule, &places->weights, NULL, error);
+    if (!limits->import_weights || !facts->import || !facts->unified ||
+        !osl_vk_import_find(facts, schedule, &places->imports)) {
+        places->imports.count = 0;
+    }
+    status = walk_weights(facts, schedule, &places->imports, &places->weights, NULL, error);
     if (status != OSL_OK) {
         return status;
     }
     struct osl_vk_areas table = {.most = facts->allocation_bytes / ALIGNMENT * ALIGNMENT};
-    if (!walk_embedding(facts, schedule, &table, NULL) || table.count > 1) {
+    if (!walk_embedding(facts, schedule, &places->imports, &table, NULL) || table.count > 1) {
         return osl_fail(error, OSL_UNSUPPORTED,
                         "%.100s: the token table does not fit one allocation of %llu MiB; use "
                         "--device cpu",
@@ -323,8 +350,9 @@ void osl_vk_bind(const struct osl_vk_facts *facts, const struct osl_schedule *sc
     struct osl_vk_areas weights = emptied(&places->weights);
     struct osl_vk_areas cache = emptied(&places->cache);
     struct osl_vk_areas table = {.most = places->embedding_bytes, .buffer = {embedding}};
-    enum osl_status status = walk_weights(facts, schedule, &weights, bound, NULL);
-    bool all = walk_embedding(facts, schedule, &table, bound) &&
+    enum osl_status status =
+        walk_weights(facts, schedule, &places->imports, &weights, bound, NULL);
+    bool all = walk_embedding(facts, schedule, &places->imports, &table, bound) &&
                walk_cache(schedule, places, &cache, kv);
     /* planned by the same walk */
     OSL_ASSERT(status == OSL_OK && all);

@@ -17,6 +17,16 @@ struct osl_vk_areas {
     const struct osl_vk_buffer *buffer[OSL_VK_AREAS_MAX]; /* NULL while planning */
 };
 
+/* Host memory that the device uses in place. */
+struct osl_vk_imports {
+    uint32_t count; /* 0: none */
+    struct {
+        uintptr_t first; /* multiples of facts->import_alignment */
+        uint64_t bytes;
+        const struct osl_vk_buffer *buffer;
+    } part[OSL_VK_AREAS_MAX];
+};
+
 /* Where an op's weights and vectors lie, in the order of struct osl_op. */
 struct osl_vk_bound {
     struct osl_vk_matrix weight[3];
@@ -36,6 +46,7 @@ struct osl_vk_places {
     struct osl_vulkan_limits limits; /* prefill_tokens and logits_rows as they are here */
     uint32_t ring_capacity, full_capacity;
     struct osl_vk_areas weights, cache;
+    struct osl_vk_imports imports; /* weights that are not in `weights` lie here */
     uint64_t weights_bytes, kv_full_bytes, kv_ring_bytes;
     struct osl_vk_act act;
     uint64_t mark_bytes; /* of one mark */
@@ -45,13 +56,14 @@ struct osl_vk_places {
     uint64_t up_bytes, down_bytes;  /* staging */
 };
 
-/* Sizes everything. UNSUPPORTED names what the device lacks. */
+/* Sizes everything; with limits.import_weights, weights that can be used where they lie take
+ * nothing on devices that share the host's memory. UNSUPPORTED names what the device lacks. */
 OSL_MUST_USE enum osl_status osl_vk_place(const struct osl_vk_facts *facts,
                                           const struct osl_schedule *schedule,
                                           const struct osl_vulkan_limits *limits,
                                           struct osl_vk_places *places, struct osl_error *error);
 
-/* Binds: places as osl_vk_place left it, with the areas' buffers filled in.
+/* Binds: places as osl_vk_place left it, with the buffers of areas and imports filled in.
  *   bound  [schedule->op_count]; kv [layers]; the embedding's slabs lie in `embedding` */
 void osl_vk_bind(const struct osl_vk_facts *facts, const struct osl_schedule *schedule,
                  const struct osl_vk_places *places, const struct osl_vk_buffer *embedding,
@@ -62,6 +74,15 @@ OSL_MUST_USE enum osl_status osl_vk_place_act(const struct osl_vk_facts *facts,
                                               const struct osl_schedule *schedule,
                                               struct osl_vk_places *places,
                                               struct osl_error *error);
+
+/* import.c. Whether all weights of an op can be used where the host has them: whole bindings at the
+ * device's alignment. */
+bool osl_vk_import_fits(const struct osl_vk_facts *facts, const struct osl_op *op);
+/* The ranges to import for all ops that fit. False: there are none, or too many. */
+bool osl_vk_import_find(const struct osl_vk_facts *facts, const struct osl_schedule *schedule,
+                        struct osl_vk_imports *out);
+void osl_vk_import_bind(const struct osl_vk_facts *facts, const struct osl_weight *weight,
+                        const struct osl_vk_imports *imports, struct osl_vk_matrix *out);
 
 /* The parts of the upload buffer. */
 struct osl_vk_up {

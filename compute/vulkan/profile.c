@@ -10,46 +10,59 @@
 
 /* ---- Bandwidth --------------------------------------------------------------------------- */
 
-/* Reads the weights' allocations piece by piece: dispatches that do not wait for one another. */
+/* Reads [0, bytes) of a buffer, as much of it as STREAM_BYTES_MAX leaves: dispatches that do not
+ * wait for one another. */
+static enum osl_status stream_buffer(struct osl_vulkan *v, const struct osl_vk_pipeline *pipeline,
+                                     const struct osl_vk_buffer *buffer, uint64_t bytes,
+                                     struct osl_error *error)
+{
+    uint64_t most = v->device.facts->binding_bytes / 4096 * 4096;
+    uint64_t left = STREAM_BYTES_MAX - v->commands.stream_bytes;
+    enum osl_status status = OSL_OK;
+    for (uint64_t at = 0, piece; status == OSL_OK && at < bytes && left > 0; at += piece) {
+        piece = bytes - at < most ? bytes - at : most;
+        piece = piece < left ? piece : left;
+        const struct {
+            uint32_t vectors, counters;
+        } push = {(uint32_t)(piece / 16), v->net.counters};
+        uint64_t per_group = (uint64_t)STREAM_LANES * STREAM_VECTORS;
+        uint64_t groups = (push.vectors + per_group - 1) / per_group;
+        uint32_t x = groups < STREAM_GROUPS_X ? (uint32_t)groups : STREAM_GROUPS_X;
+        const struct osl_vk_dispatch dispatch = {
+            .pipeline = pipeline,
+            .bind = {[1] = v->net.act, [4] = {buffer, at, piece}},
+            .push = &push,
+            .push_bytes = sizeof push,
+            .groups = {.rule = OSL_VK_FIXED,
+                       .x = x,
+                       .y = (uint32_t)((groups + x - 1) / x),
+                       .z = 1},
+            .barrier = v->commands.stream_bytes == 0,
+            .name = "stream",
+        };
+        status = osl_vk_record(&v->recorder, &dispatch, error);
+        v->commands.stream_bytes += piece;
+        left -= piece;
+    }
+    return status;
+}
+
 enum osl_status osl_vulkan_record_stream(struct osl_vulkan *v, uint32_t unused,
                                          struct osl_error *error)
 {
     const uint32_t spec[] = {STREAM_LANES, v->device.facts->subgroup_size, 1, 0, 0,
                              0,            0,                              0, STREAM_VECTORS};
+    const struct osl_vk_imports *imports = &v->places.imports;
+    const struct osl_vk_areas *weights = &v->places.weights;
     const struct osl_vk_pipeline *pipeline = NULL;
     enum osl_status status = osl_vk_pipeline_get(&v->device, "stream", spec,
                                                  sizeof spec / sizeof spec[0], &pipeline, error);
-    uint64_t left = STREAM_BYTES_MAX;
     v->commands.stream_bytes = 0;
-    for (uint32_t a = 0; status == OSL_OK && a < v->places.weights.count; a++) {
-        uint64_t bytes = v->places.weights.bytes[a];
-        uint64_t most = v->device.facts->binding_bytes / 4096 * 4096;
-        for (uint64_t at = 0, piece; status == OSL_OK && at < bytes && left > 0; at += piece) {
-            piece = bytes - at < most ? bytes - at : most;
-            piece = piece < left ? piece : left;
-            const struct {
-                uint32_t vectors, counters;
-            } push = {(uint32_t)(piece / 16), v->net.counters};
-            uint64_t per_group = (uint64_t)STREAM_LANES * STREAM_VECTORS;
-            uint64_t groups = (push.vectors + per_group - 1) / per_group;
-            uint32_t x = groups < STREAM_GROUPS_X ? (uint32_t)groups : STREAM_GROUPS_X;
-            const struct osl_vk_dispatch dispatch = {
-                .pipeline = pipeline,
-                .bind = {[1] = v->net.act,
-                         [4] = {v->places.weights.buffer[a], at, piece / 256 * 256}},
-                .push = &push,
-                .push_bytes = sizeof push,
-                .groups = {.rule = OSL_VK_FIXED,
-                           .x = x,
-                           .y = (uint32_t)((groups + x - 1) / x),
-                           .z = 1},
-                .barrier = v->commands.stream_bytes == 0,
-                .name = "stream",
-            };
-            status = osl_vk_record(&v->recorder, &dispatch, error);
-            v->commands.stream_bytes += piece;
-            left -= piece;
-        }
+    for (uint32_t i = 0; status == OSL_OK && i < imports->count; i++) {
+        status = stream_buffer(v, pipeline, imports->part[i].buffer, imports->part[i].bytes, error);
+    }
+    for (uint32_t i = 0; status == OSL_OK && i < weights->count; i++) {
+        status = stream_buffer(v, pipeline, weights->buffer[i], weights->bytes[i], error);
     }
     return status;
 }

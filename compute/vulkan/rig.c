@@ -232,7 +232,7 @@ enum osl_status osl_vk_rig_matrix(struct osl_vk_rig *rig, const struct osl_weigh
                                   uint64_t slab_bytes, struct osl_vk_matrix *out,
                                   struct osl_error *error)
 {
-    enum osl_vk_layout layout = osl_vk_layout_of(weight->dtype, false);
+    enum osl_vk_layout layout = osl_vk_layout_of(weight->dtype, rig->native);
     uint64_t most = slab_bytes != 0 ? slab_bytes : rig->device->facts->binding_bytes;
     if (!osl_vk_matrix_cut(layout, weight->rows, weight->cols, weight->experts, most, out)) {
         return osl_fail(error, OSL_UNSUPPORTED, "a weight cannot be cut into slabs of %llu bytes",

@@ -20,6 +20,7 @@ struct osl_vk_rig {
     struct osl_vk_transfer transfer;
     VkCommandBuffer launches;      /* what was recorded last */
     struct osl_gpu_step step_host; /* pick and ring_index are the caller's to fill */
+    bool native; /* weights as files have them, not re-laid; false until it is set */
     float rope[OSL_HEAD_DIM_MAX / 2 + 1]; /* inverse frequencies, then the concentration */
 };
 
@@ -91,6 +92,7 @@ struct osl_vk_check_case {
     struct osl_shape shape; /* widths of the model; vocab, experts, layers cut down */
     enum osl_kv_type kv_type;
     enum osl_dtype dense, router, expert, output, embedding; /* weight types in use */
+    bool native;       /* the self-test: weights are used where the host has them */
     uint32_t tokens;   /* prefill tokens of the case */
     uint32_t position; /* of the first token */
     uint32_t seed;

@@ -129,6 +129,7 @@ enum osl_status osl_vulkan_self_test(struct osl_vk_device *device, struct osl_vk
     }
     status = osl_vk_rig_open(rig, device, error);
     if (status == OSL_OK) {
+        rig->native = c->native;
         status = run_tables(rig, c, memory, &listener, out, error);
         osl_vk_rig_close(rig);
     }

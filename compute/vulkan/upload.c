@@ -101,6 +101,9 @@ static enum osl_status put_weight(struct upload *u, const struct osl_weight *wei
     bool by_expert = matrix->experts > 1;
     uint32_t units = by_expert ? matrix->experts : matrix->rows;
     const uint8_t *data = weight->data;
+    if (matrix->slab[0].buffer->heap == OSL_VK_HEAPS_MAX) {
+        return OSL_OK; /* imported: it is there */
+    }
     for (uint32_t s = 0; s < matrix->slab_count; s++) {
         const struct osl_vk_binding *slab = &matrix->slab[s];
         uint32_t first = s * matrix->per_slab;

@@ -40,14 +40,13 @@ static const float *device_logits(struct vk_rig *rig)
 
 /* Prefill of most of the text in two steps, decode of the rest, logits compared on the way. Tokens
  * whose choice of experts is a near tie may differ: a device rounds otherwise. */
-static void whole_pass_is_the_cpus(void **state)
+static void compare_whole_pass(const struct osl_vulkan_config *config)
 {
-    (void)state;
     for (uint32_t m = 0; m < RIG_MODELS; m++) {
         struct vk_rig rig;
         struct rig_options options = options_of(40, 40);
         uint32_t vocab = rig_models[m].shape.vocab;
-        vk_rig_start(&rig, &rig_models[m], &options, &plain);
+        vk_rig_start(&rig, &rig_models[m], &options, config);
         double worst = 0.0;
         uint32_t near = 0, rows = 0;
         for (uint32_t first = 0, count; first < TEXT; first += count) {
@@ -69,6 +68,25 @@ static void whole_pass_is_the_cpus(void **state)
         assert_true(worst < 1.0);
         vk_rig_stop(&rig);
     }
+}
+
+static void whole_pass_is_the_cpus(void **state)
+{
+    (void)state;
+    compare_whole_pass(&plain);
+}
+
+/* The same with weights used where the host has them. */
+static void whole_pass_on_imported_weights(void **state)
+{
+    (void)state;
+    struct osl_vulkan_config config = plain;
+    config.limits.import_weights = true;
+    if (!vk_rig_facts()->import || !vk_rig_facts()->unified) {
+        printf("not on this device\n");
+        return;
+    }
+    compare_whole_pass(&config);
 }
 
 static uint64_t fnv(uint64_t hash, const void *data, uint64_t bytes)
@@ -165,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_pass_is_the_cpus),
+        cmocka_unit_test(whole_pass_on_imported_weights),
         cmocka_unit_test(prefill_cut_anyhow_is_the_same),
         cmocka_unit_test(replay_equals_recording_anew),
     };

@@ -53,7 +53,8 @@ static inline void vk_rig_start(struct vk_rig *rig, const struct rig_model *mode
     own.limits = (struct osl_vulkan_limits){.prefill_tokens = options->prefill_tokens,
                                             .logits_rows = options->logits_rows,
                                             .context_tokens = options->context_tokens,
-                                            .marks = 3};
+                                            .marks = 3,
+                                            .import_weights = config->limits.import_weights};
     rig->memory = aligned_alloc(64, osl_vulkan_bytes());
     assert_non_null(rig->memory);
     assert_ok(osl_vulkan_boot(rig->memory, osl_vulkan_bytes(), &own, &rig->backend, &error),
