@@ -76,7 +76,7 @@ static const enum osl_dtype types[][4] = {
 };
 #define TYPES (sizeof types / sizeof types[0])
 
-static int set_up(void **state)
+static int start(void **state)
 {
     (void)state;
     vk_test_open(&vk);
@@ -84,7 +84,7 @@ static int set_up(void **state)
     return memory == NULL ? -1 : 0;
 }
 
-static int tear_down(void **state)
+static int stop(void **state)
 {
     (void)state;
     free(memory);
@@ -170,7 +170,7 @@ static void sweep(enum osl_vk_tier tier, enum guise guise)
         for (uint32_t t = 0; t < type_count; t++) {
             run_checks(&shapes[s], types[t], seed++);
         }
-        for (uint32_t i = 0; s == 0 && i < 3; i++) { /* all turns of a seed, on the model's types */
+        for (uint32_t i = 0; s == 0 && i < 4; i++) { /* all turns of a seed, on the model's types */
             run_checks(&shapes[s], types[0], i);
         }
         close_tier();
@@ -200,5 +200,5 @@ int main(void)
         cmocka_unit_test(matvec_subgroup_card), cmocka_unit_test(matvec_dot_card),
         cmocka_unit_test(matvec_base_spread),   cmocka_unit_test(matvec_subgroup_spread),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, start, stop);
 }
