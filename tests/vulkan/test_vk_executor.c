@@ -150,6 +150,40 @@ static void prefill_cut_anyhow_is_the_same(void **state)
     }
 }
 
+/* A device so slow that prompts are cut into chunks and steps into single layers: rows of logits
+ * from several chunks, and the same bits. */
+static void cut_for_time_is_the_same(void **state)
+{
+    (void)state;
+    struct vk_rig rig;
+    struct rig_options options = options_of(64, 40);
+    uint32_t vocab = rig_models[0].shape.vocab;
+    static float whole[40 * 256], one[256];
+    vk_rig_start(&rig, &rig_models[0], &options, &plain);
+    struct osl_vulkan *v = osl_vulkan_own(rig.backend);
+    for (uint32_t slow = 0; slow < 2; slow++) {
+        for (uint32_t kind = 0; slow == 1 && kind < OSL_VK_KINDS; kind++) {
+            v->pace.unit_ns[kind] = 1e12;
+        }
+        assert_int_equal(vk_rig_step(&rig, OSL_STEP_PREFILL, 0, 64, 20, 40), OSL_OK);
+        const float *logits = device_logits(&rig);
+        if (slow == 0) {
+            memcpy(whole, logits, 40 * vocab * sizeof whole[0]);
+        }
+        assert_memory_equal(whole, logits, 40 * vocab * sizeof whole[0]);
+        assert_int_equal(vk_rig_step(&rig, OSL_STEP_DECODE, 64, 1, 0, 1), OSL_OK);
+        struct osl_vulkan_report report;
+        osl_vulkan_report(rig.backend, &report);
+        assert_true(slow == 0 || report.submissions_per_token >= rig_models[0].shape.layers);
+        logits = device_logits(&rig);
+        if (slow == 0) {
+            memcpy(one, logits, vocab * sizeof one[0]);
+        }
+        assert_memory_equal(one, logits, vocab * sizeof one[0]);
+    }
+    vk_rig_stop(&rig);
+}
+
 /* The same steps again, after the device was made anew and after others in between. */
 static void replay_equals_recording_anew(void **state)
 {
@@ -185,6 +219,7 @@ int main(void)
         cmocka_unit_test(whole_pass_is_the_cpus),
         cmocka_unit_test(whole_pass_on_imported_weights),
         cmocka_unit_test(prefill_cut_anyhow_is_the_same),
+        cmocka_unit_test(cut_for_time_is_the_same),
         cmocka_unit_test(replay_equals_recording_anew),
     };
     (void)vk_rig_facts();
