@@ -122,11 +122,15 @@ bool osl_vk_kept_find(const char *state_dir, const struct osl_vk_facts *facts,
     return false;
 }
 
+/* Of several, the highest: a lower one may only mean that no more was asked for. A verdict may name
+ * a tier that the device has not, as what was asked for. */
 bool osl_vulkan_tier_kept(const struct osl_vk_facts *facts, const char *state_dir,
                           enum osl_vk_tier *out)
 {
     struct kept_file file;
     uint8_t tag[TAG_BYTES];
+    bool found = false;
+    uint32_t best = 0;
     if (state_dir == NULL) {
         return false;
     }
@@ -136,11 +140,14 @@ bool osl_vulkan_tier_kept(const struct osl_vk_facts *facts, const char *state_di
         const struct osl_vk_verdict *verdict = &file.records[i].verdict;
         if (memcmp(file.records[i].tag, tag, sizeof tag) == 0 && verdict->passed > 0 &&
             verdict->tier < OSL_VK_TIER_COUNT) {
-            *out = (enum osl_vk_tier)verdict->tier;
-            return true;
+            best = verdict->tier > best ? verdict->tier : best;
+            found = true;
         }
     }
-    return false;
+    if (found) {
+        *out = best < facts->tier_reported ? (enum osl_vk_tier)best : facts->tier_reported;
+    }
+    return found;
 }
 
 void osl_vk_kept_store(const char *state_dir, const struct osl_vk_facts *facts,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compute/vulkan/executor.h"
+#include "compute/vulkan/kept.h"
 
 #define TOKENS 37u        /* of a prefill: whole tiles and a tail, whatever the tile */
 #define TOKENS_ATTEND 11u /* the same for attention, whose plain C takes half of all the time */
@@ -180,7 +181,7 @@ static enum osl_status check_tier(struct check_room *room, uint32_t index, enum 
                                   const char *state_dir,
                                   void (*line)(void *user, const char *text, bool pass),
                                   void *user, struct osl_vulkan_report *report,
-                                  struct osl_error *error)
+                                  bool *broken_out, struct osl_error *error)
 {
     struct osl_vk_checked checked = {0};
     enum osl_status status =
@@ -199,7 +200,24 @@ static enum osl_status check_tier(struct check_room *room, uint32_t index, enum 
     osl_vk_device_close(&room->device);
     report->checks_passed += checked.passed;
     report->checks_failed += checked.failed;
+    *broken_out |= checked.broken;
+    if (status == OSL_OK && tier == OSL_VK_TIER_BASE && checked.failed > 0) {
+        return osl_fail(error, OSL_DEVICE, "%.80s fails the self-test even at tier base: %u of %u "
+                        "checks are wrong; update its driver",
+                        report->facts.name, checked.failed, checked.failed + checked.passed);
+    }
     return status;
+}
+
+/* As a boot would keep it, so that a boot of the 20b need not test again. */
+static void keep(const struct osl_vulkan_report *report, enum osl_vk_tier tier_most,
+                 const char *state_dir)
+{
+    uint8_t key[32];
+    const struct osl_vk_verdict verdict = {report->tier, report->checks_passed,
+                                           report->checks_failed};
+    osl_vk_kept_key(&report->facts, tier_most, &widths_20b, key);
+    osl_vk_kept_store(state_dir, &report->facts, key, &verdict);
 }
 
 enum osl_status osl_vulkan_check(const struct osl_vulkan_open *open, uint32_t device,
@@ -215,6 +233,7 @@ enum osl_status osl_vulkan_check(const struct osl_vulkan_open *open, uint32_t de
         return status;
     }
     struct check_room *room = memory;
+    bool broken = false; /* by an error, which need not come again */
     uint64_t begin_ns = osl_clock_ns();
     status = osl_vk_open(&room->vk, &vk_open, error);
     if (status == OSL_OK) {
@@ -225,7 +244,11 @@ enum osl_status osl_vulkan_check(const struct osl_vulkan_open *open, uint32_t de
             report_out->facts = room->vk.facts[device];
         }
         for (uint32_t tier = 0; status == OSL_OK && tier <= tier_most; tier++) {
-            status = check_tier(room, device, tier, state_dir, line, user, report_out, error);
+            status = check_tier(room, device, tier, state_dir, line, user, report_out, &broken,
+                                error);
+        }
+        if (status == OSL_OK && !broken) {
+            keep(report_out, tier_most, state_dir);
         }
         osl_vk_close(&room->vk);
     }
