@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compute/kernels.h"
+#include "platform/platform.h"
+
 _Static_assert(OSSICLE_DEVICES_MAX == OSL_VK_DEVICES_MAX, "one list");
 _Static_assert(OSSICLE_HEAPS_MAX == OSL_VK_HEAPS_MAX, "one list");
 _Static_assert(sizeof((struct ossicle_device_facts *)0)->advice[0] == OSL_VK_ADVICE_BYTES,
@@ -223,6 +226,13 @@ enum ossicle_status ossicle_devices(const struct ossicle_config *config,
     }
     *count_out = count;
     return OSSICLE_OK;
+}
+
+void ossicle_cpu(struct ossicle_cpu_facts *facts_out)
+{
+    memset(facts_out, 0, sizeof *facts_out);
+    snprintf(facts_out->level, sizeof facts_out->level, "%s", osl_kernels_find(NULL)->name);
+    facts_out->threads = osl_threads_recommended();
 }
 
 enum ossicle_status ossicle_self_test_device(const struct ossicle_config *config,

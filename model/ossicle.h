@@ -163,6 +163,13 @@ OSSICLE_MUST_USE enum ossicle_status ossicle_devices(const struct ossicle_config
                                                      uint32_t *count_out,
                                                      struct ossicle_error *error);
 
+/* The CPU, which always is one of the devices. */
+struct ossicle_cpu_facts {
+    char level[16];   /* of the kernels, where cpu_level is NULL */
+    uint32_t threads; /* where threads is 0 */
+};
+void ossicle_cpu(struct ossicle_cpu_facts *facts_out);
+
 /* ---- Plan -------------------------------------------------------------------------------- */
 
 #define OSSICLE_REGIONS_MAX 32

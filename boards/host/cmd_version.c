@@ -14,10 +14,10 @@ static enum ossicle_status run(const struct osl_args *args)
 {
     if (args->json) {
         osl_out_format("{\"name\": \"ossicle\", \"version\": \"%s\", \"arch\": \"%s\", "
-                       "\"devices\": [\"cpu\"]}\n",
+                       "\"devices\": [\"cpu\", \"vulkan\"]}\n",
                        ossicle_version(), ARCH);
     } else {
-        osl_out_format("ossicle %s (%s, cpu)\n", ossicle_version(), ARCH);
+        osl_out_format("ossicle %s (%s, cpu and vulkan)\n", ossicle_version(), ARCH);
     }
     return OSSICLE_OK;
 }

@@ -24,6 +24,7 @@ extern const struct osl_command osl_cmd_harmony;
 extern const struct osl_command osl_cmd_bench;
 extern const struct osl_command osl_cmd_inspect;
 extern const struct osl_command osl_cmd_verify;
+extern const struct osl_command osl_cmd_devices;
 extern const struct osl_command osl_cmd_selftest;
 extern const struct osl_command osl_cmd_version;
 

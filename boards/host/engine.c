@@ -30,30 +30,34 @@ static enum ossicle_status choose_profile(const struct osl_args *args,
     return osl_profile_choose(args->board, &machine, &engine->profile, error);
 }
 
-static void fill_config(const struct osl_args *args, struct osl_host_engine *engine)
+void osl_device_configure(const struct osl_args *args, struct ossicle_config *config)
 {
-    static const enum ossicle_weights weights[] = {OSSICLE_WEIGHTS_AUTO, OSSICLE_WEIGHTS_MAPPED,
-                                                   OSSICLE_WEIGHTS_RESIDENT};
-    static const enum ossicle_kv kv[] = {OSSICLE_KV_F16, OSSICLE_KV_Q8};
-    static bool verbose;
-    const struct osl_profile *profile = &engine->profile;
-    struct ossicle_config *config = &engine->config;
-    verbose = args->verbose;
-    ossicle_config_init(config);
-    config->model_path = args->model;
-    config->context_tokens = args->context > 0 ? args->context : profile->context;
-    engine->context_by_board = args->context == 0;
-    config->prefill_tokens = args->prefill;
-    config->threads = osl_option_given(args, "--threads") ? args->threads : profile->threads;
     static const enum ossicle_device devices[] = {OSSICLE_DEVICE_AUTO, OSSICLE_DEVICE_CPU,
                                                   OSSICLE_DEVICE_VULKAN};
     static const char *const tiers[] = {"base", "subgroup", "fp16", "dot", "matrix"};
+    ossicle_config_init(config);
     config->device = devices[args->device];
     config->device_index = args->device_index;
     config->vulkan_tier = osl_option_given(args, "--vulkan-tier") ? tiers[args->tier] : NULL;
     config->vulkan_validation = args->validation;
     config->profile = args->profile;
     config->state_dir = osl_state_dir();
+}
+
+static void fill_config(const struct osl_args *args, struct osl_host_engine *engine)
+{
+    static const enum ossicle_weights weights[] = {OSSICLE_WEIGHTS_AUTO, OSSICLE_WEIGHTS_MAPPED,
+                                                   OSSICLE_WEIGHTS_RESIDENT};
+    static const enum ossicle_kv kv[] = {OSSICLE_KV_F16, OSSICLE_KV_Q8};
+    const struct osl_profile *profile = &engine->profile;
+    struct ossicle_config *config = &engine->config;
+    engine->verbose = args->verbose;
+    engine->device_wanted = config->vulkan_tier != NULL || args->validation || args->profile;
+    config->model_path = args->model;
+    config->context_tokens = args->context > 0 ? args->context : profile->context;
+    engine->context_by_board = args->context == 0;
+    config->prefill_tokens = args->prefill;
+    config->threads = osl_option_given(args, "--threads") ? args->threads : profile->threads;
     config->kv = osl_option_given(args, "--kv") ? kv[args->kv] : profile->kv;
     config->weights =
         osl_option_given(args, "--weights") ? weights[args->weights] : profile->weights;
@@ -61,7 +65,7 @@ static void fill_config(const struct osl_args *args, struct osl_host_engine *eng
     config->budget_bytes = args->budget_bytes > 0 ? args->budget_bytes : profile->budget_bytes;
     config->log = log_line;
     config->progress = osl_progress_callback;
-    config->user = &verbose;
+    config->user = &engine->verbose;
 }
 
 enum ossicle_status osl_host_engine_configure(const struct osl_args *args,
@@ -80,6 +84,7 @@ enum ossicle_status osl_host_engine_configure(const struct osl_args *args,
         osl_complain("%s", error.text);
         return status;
     }
+    osl_device_configure(args, &engine->config);
     fill_config(args, engine);
     return OSSICLE_OK;
 }
@@ -119,6 +124,36 @@ enum ossicle_status osl_host_engine_plan(struct osl_host_engine *engine)
     return status;
 }
 
+/* What runs the model, and, where auto passed over a Vulkan device, why. */
+static void tell_device(const struct osl_host_engine *engine)
+{
+    struct ossicle_stats stats;
+    const struct ossicle_plan *plan = &engine->plan;
+    ossicle_stats(engine->engine, &stats);
+    const char *note = stats.device_note;
+    if (stats.device_tier[0] != '\0') {
+        char size[OSL_SIZE_TEXT_BYTES];
+        osl_complain("runs on vulkan:%d, %s: tier %s, %s of its memory", plan->device_index,
+                     stats.device, stats.device_tier, osl_size_text(stats.device_bytes, size));
+    } else {
+        osl_complain("runs on the CPU, %s with %u threads%s%s", stats.cpu_level, stats.threads,
+                     note[0] != '\0' ? ", not on a GPU: " : "", note);
+    }
+}
+
+/* The lines on stderr that a start deserves; nothing for an engine that only knows tokens. */
+static void tell_start(const struct osl_host_engine *engine)
+{
+    bool chosen = engine->config.device == OSSICLE_DEVICE_AUTO;
+    if (engine->verbose && !engine->tokens_only) {
+        tell_device(engine);
+    }
+    if (chosen && engine->device_wanted && engine->plan.device_index < 0) {
+        osl_complain("the CPU was chosen, so the options for Vulkan do nothing; --device vulkan "
+                     "makes them count");
+    }
+}
+
 enum ossicle_status osl_host_engine_start(struct osl_host_engine *engine)
 {
     struct ossicle_error error = {0};
@@ -146,6 +181,7 @@ enum ossicle_status osl_host_engine_start(struct osl_host_engine *engine)
         return status;
     }
     osl_signals_engine(engine->engine, ossicle_cancel);
+    tell_start(engine);
     return OSSICLE_OK;
 }
 
@@ -172,6 +208,7 @@ enum ossicle_status osl_host_engine_start_tokenizer(const struct osl_args *args,
     engine->config.threads = 1;
     engine->config.text_bytes = text_bytes > TEXT_LEAST_BYTES ? text_bytes : TEXT_LEAST_BYTES;
     engine->config.marks = 1;
+    engine->tokens_only = true;
     engine->config.weights = OSSICLE_WEIGHTS_MAPPED;
     engine->config.device = OSSICLE_DEVICE_CPU;
     return osl_host_engine_start(engine);

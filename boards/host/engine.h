@@ -12,6 +12,9 @@ struct osl_host_engine {
     struct osl_profile profile;
     bool profile_picked;   /* by auto */
     bool context_by_board; /* not asked for: a model made for less may have less */
+    bool tokens_only;      /* no model runs: it is only asked about tokens */
+    bool verbose;
+    bool device_wanted; /* by an option that only a Vulkan device heeds */
     void *memory;
     uint64_t memory_bytes;
     uint64_t reserved_bytes;
@@ -21,6 +24,9 @@ struct osl_host_engine {
  * and opens no file but a --board FILE. Complains and returns a status on failure. */
 OSSICLE_MUST_USE enum ossicle_status osl_host_engine_configure(const struct osl_args *args,
                                                                struct osl_host_engine *engine);
+
+/* Fills what --device and the options that belong to it say, the rest with the defaults. */
+void osl_device_configure(const struct osl_args *args, struct ossicle_config *config);
 
 /* Fills plan from config; complains and returns a status on failure. A context that only the board
  * asked for gives way to the model's own. */

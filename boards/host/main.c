@@ -7,9 +7,9 @@
 #include "term.h"
 
 static const struct osl_command *const commands[] = {
-    &osl_cmd_run,      &osl_cmd_chat,     &osl_cmd_plan,    &osl_cmd_score,
-    &osl_cmd_tokenize, &osl_cmd_harmony,  &osl_cmd_bench,   &osl_cmd_inspect,
-    &osl_cmd_verify,   &osl_cmd_selftest, &osl_cmd_version,
+    &osl_cmd_run,      &osl_cmd_chat,    &osl_cmd_plan,     &osl_cmd_score,
+    &osl_cmd_tokenize, &osl_cmd_harmony, &osl_cmd_bench,    &osl_cmd_inspect,
+    &osl_cmd_verify,   &osl_cmd_devices, &osl_cmd_selftest, &osl_cmd_version,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -25,8 +25,9 @@ enum osl_command_bit {
     OSL_CMD_VERIFY = 1u << 8,
     OSL_CMD_SELFTEST = 1u << 9,
     OSL_CMD_VERSION = 1u << 10,
+    OSL_CMD_DEVICES = 1u << 11,
 };
-#define OSL_CMD_ALL 0x7ffu
+#define OSL_CMD_ALL 0xfffu
 
 #define OSL_POSITIONALS_MAX 256
 #define OSL_LIST_MAX 64

@@ -12,6 +12,7 @@ make_gguf=$2
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
+export XDG_STATE_HOME=$dir/state # nothing of a test is kept in the user's home
 failures=0
 
 fail() {
@@ -35,6 +36,18 @@ prints() { grep -qF -- "$1" out || fail "stdout lacks '$1': $(head -c 300 out)";
 json() { jq -e "$1" out >/dev/null 2>>err || fail "JSON is not so: $1: $(head -c 300 out)"; }
 one_line() { [ "$(wc -l <err)" = 1 ] || fail "stderr has not one line"; }
 silent() { [ ! -s "$1" ] || fail "$1 is not empty: $(head -c 200 "$1")"; }
+# Is there a Vulkan device, if only in software? Says so where not.
+has_vulkan() {
+    "$ossicle" devices --json 2>devices.err | jq -e 'any(.vulkan[]; .usable)' >/dev/null && return
+    echo "left out: the tests on a Vulkan device ($(head -1 devices.err))"
+    return 1
+}
+# without_driver WANT ARGS...: as expect, on a machine whose loader finds no driver.
+without_driver() {
+    export VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent
+    expect "$@"
+    unset VK_DRIVER_FILES VK_ICD_FILENAMES
+}
 need() { command -v "$1" >/dev/null || { echo "skipped: no $1 here"; exit 77; }; }
 
 # model [OPTIONS of make_gguf]: makes model.gguf, a tiny one with room for a long context.

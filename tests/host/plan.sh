@@ -25,12 +25,35 @@ json '.board == "mine" and .kv == "q8" and .context == 64 and .threads == 1'
 expect 0 plan -m model.gguf --board mine.json --json --kv f16 --context 100 -t 2
 json '.kv == "f16" and .context == 100 and .threads == 2'
 # Without a driver: said so, and nothing but an explicit wish for it fails.
-VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent expect 5 plan -m model.gguf --device vulkan
+without_driver 5 plan -m model.gguf --device vulkan
 one_line
-VK_DRIVER_FILES=/nonexistent VK_ICD_FILENAMES=/nonexistent expect 0 plan -m model.gguf --device auto --json
-json '.device == "cpu"'
+without_driver 0 plan -m model.gguf --device auto --json
+json '.device == "cpu" and .device_index == -1 and .device_bytes == 0 and has("device_note")'
+silent err
 expect 1 plan -m model.gguf --device vulkan:x
 says "vulkan:N"
+expect 1 plan -m model.gguf --device cpu --vulkan-tier base
+says "--vulkan-tier is for a Vulkan device"
+one_line
+expect 1 plan -m model.gguf --vulkan-tier dott
+says "did you mean dot?"
+expect 0 plan -m model.gguf --device cpu
+prints "on the CPU"
+if has_vulkan; then
+    expect 0 plan -m model.gguf --device vulkan --json
+    json '.device_index >= 0 and .device != "cpu" and .weights == "device"'
+    json '([.regions[] | select(.where == "device").bytes] | add) == .device_bytes'
+    json '([.regions[] | select(.where == "host" or .where == "reserve").bytes] | add) ==
+          .memory_bytes'
+    index=$(jq .device_index out)
+    expect 0 plan -m model.gguf --device "vulkan:$index"
+    prints "on vulkan:$index"
+    prints "total of the device"
+    prints "total of the machine"
+    expect 1 plan -m model.gguf --device vulkan:15
+    says "counted from 0"
+    one_line
+fi
 expect 5 plan -m model.gguf --cpu-level z80
 says z80
 expect 3 plan -m /nonexistent.gguf
