@@ -43,4 +43,30 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT OSSICLE_SANITIZE)
     ${osl_parity}/llama)
   set_tests_properties(parity_reference parity_llama PROPERTIES TIMEOUT 1200
     SKIP_RETURN_CODE 77)
+
+  # The same on Vulkan, each tier forced: on this machine's first device, and on sid's lavapipe.
+  foreach(where host sid)
+    add_test(NAME parity_vulkan_${where} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/parity/vulkan.sh
+      ${where} $<TARGET_FILE:ossicle> $<TARGET_FILE:make_gguf> $<TARGET_FILE:reference_score>
+      ${CMAKE_BINARY_DIR}/tests/parity/reference)
+    set_tests_properties(parity_vulkan_${where} PROPERTIES LABELS gpu TIMEOUT 1200
+      SKIP_RETURN_CODE 77 ENVIRONMENT PARITY_QUICK=1)
+  endforeach()
+endif()
+
+# Where there is no Vulkan the CPU does everything; where there is, its validation layer is silent.
+foreach(name absent validate)
+  add_test(NAME vulkan_${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/gpu/${name}.sh
+    $<TARGET_FILE:ossicle> ${osl_tiny})
+  set_tests_properties(vulkan_${name} PROPERTIES LABELS gpu FIXTURES_REQUIRED models
+    SKIP_RETURN_CODE 77)
+endforeach()
+
+# The shader tests among Debian sid's packages: fp16, cooperative matrix, the newest validation
+# layer. Faults and files were tested here.
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT OSSICLE_SANITIZE)
+  add_test(NAME vulkan_sid COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/gpu/sid.sh
+    "ctest --test-dir /mnt/build -L gpu -E 'fault|broken|cache|loader|parity|vulkan_' \
+    --output-on-failure --no-tests=error -j 2")
+  set_tests_properties(vulkan_sid PROPERTIES LABELS gpu TIMEOUT 1800 SKIP_RETURN_CODE 77 COST 500)
 endif()

@@ -80,7 +80,8 @@ if [ "${SID_TARGETS:-}" != none ]; then
     exec 9>"$build.lock"
     flock 9
     in_sid "cmake -S /mnt/tree -B /mnt/build -G Ninja -DCMAKE_BUILD_TYPE=Release &&
-        cmake --build /mnt/build ${SID_TARGETS:+--target $SID_TARGETS} -- -k 0" >"$log" 2>&1 </dev/null || {
+        cmake --build /mnt/build ${SID_TARGETS:+--target $SID_TARGETS} -- -k 0" \
+        >"$log" 2>&1 </dev/null || {
         grep -E -A12 'FAILED|CMake Error' "$log" >&2 || tail -n 60 "$log" >&2
         echo "sid: the build failed; all of it is in build/sid/build.log" >&2
         exit 1
