@@ -119,6 +119,7 @@ struct osl_gpu_matvec {
     OSL_GPU_UINT scales[3];
     OSL_GPU_UINT bias[3];
     OSL_GPU_UINT y[3];
+    OSL_GPU_UINT address[6]; /* of each weight, low word first; for "_address" alone */
 };
 
 struct osl_gpu_router {

@@ -27,6 +27,9 @@ layout(push_constant) uniform Push { osl_gpu_matvec push; };
 
 void make_rows(uint weight, uint group)
 {
+#ifdef ADDRESS
+    osl_address = uvec2(push.address[2u * weight], push.address[2u * weight + 1u]);
+#endif
     uint first = group * push.group_rows;
     uint end = min(first + push.group_rows, push.rows[weight]);
     osl_place p[PLACES] =

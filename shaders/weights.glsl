@@ -30,6 +30,29 @@ struct osl_place {
     uint slab, first, scales, blocks;
 };
 
+#ifdef ADDRESS
+// Read by address: software drivers check every word of a binding against its end, which is half
+// of the work. What a place may read is what its matrix has, so nothing beyond it is read.
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer OslWords4 {
+    uvec4 v[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer OslWords1 {
+    uint v[];
+};
+uvec2 osl_address; // of the slab in use
+
+uvec4 osl_load4(uint slab, uint at)
+{
+    return OslWords4(osl_address).v[at];
+}
+
+uint osl_load1(uint slab, uint at)
+{
+    return OslWords1(osl_address).v[at];
+}
+#else
 uvec4 osl_load4(uint slab, uint at)
 {
     return slab == 0u ? w0_4[at] : slab == 1u ? w1_4[at] : slab == 2u ? w2_4[at] : w3_4[at];
@@ -39,6 +62,7 @@ uint osl_load1(uint slab, uint at)
 {
     return slab == 0u ? w0_1[at] : slab == 1u ? w1_1[at] : slab == 2u ? w2_1[at] : w3_1[at];
 }
+#endif
 
 // 2^(e-128), for doubled integers, as two factors of which neither is subnormal.
 vec2 osl_e8m0_halved(uint e)

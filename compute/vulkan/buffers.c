@@ -168,6 +168,7 @@ static enum osl_status make_handle(struct osl_vk_device *device, uint64_t bytes,
                                    const void *chain, struct osl_vk_buffer **out,
                                    struct osl_error *error)
 {
+    bool addressed = chain == NULL && device->address;
     struct osl_vk_buffer *buffer = take_entry(device);
     if (buffer == NULL) {
         return osl_fail(error, OSL_CAPACITY, "more than %d device buffers", OSL_VK_BUFFERS_MAX);
@@ -176,7 +177,7 @@ static enum osl_status make_handle(struct osl_vk_device *device, uint64_t bytes,
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .pNext = chain,
         .size = bytes,
-        .usage = usage,
+        .usage = usage | (addressed ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0u),
         .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
     };
     VkResult result = device->CreateBuffer(device->handle, &info, NULL, &buffer->handle);
@@ -209,8 +210,13 @@ enum osl_status osl_vk_buffer_make(struct osl_vk_device *device, enum osl_vk_mem
     status = choose_type(device, kind, &needs, &type, error);
     if (status == OSL_OK) {
         VkMemoryPropertyFlags flags = device->memory.memoryTypes[type].propertyFlags;
-        VkMemoryAllocateInfo info = {
+        const VkMemoryAllocateFlagsInfo addressed = {
+            .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+            .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT,
+        };
+        const VkMemoryAllocateInfo info = {
             .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+            .pNext = device->address ? &addressed : NULL,
             .allocationSize = needs.size,
             .memoryTypeIndex = type,
         };
@@ -227,6 +233,11 @@ enum osl_status osl_vk_buffer_make(struct osl_vk_device *device, enum osl_vk_mem
     buffer->heap = device->memory.memoryTypes[type].heapIndex;
     buffer->taken_bytes = needs.size;
     device->heap_used_bytes[buffer->heap] += needs.size;
+    if (device->address && device->GetBufferDeviceAddress != NULL) {
+        const VkBufferDeviceAddressInfo which = {
+            .sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, .buffer = buffer->handle};
+        buffer->address = device->GetBufferDeviceAddress(device->handle, &which);
+    }
     *out = buffer;
     return OSL_OK;
 }

@@ -64,6 +64,7 @@ static void make_wish(const struct osl_vk_device *device, const struct osl_vk_ex
         wish->subgroup.computeFullSubgroups = VK_TRUE;
         wish_extension(wish, offered, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     }
+    wish->features_12.bufferDeviceAddress = device->address;
     if (device->fp16) {
         wish->features_11.storageBuffer16BitAccess = VK_TRUE;
         wish->features_12.shaderFloat16 = VK_TRUE;
@@ -218,6 +219,7 @@ enum osl_status osl_vk_device_open(struct osl_vk *vk, uint32_t index, enum osl_v
     device->dot = tier >= OSL_VK_TIER_DOT && device->subgroup && facts->dot;
     device->matrix = tier >= OSL_VK_TIER_MATRIX && device->fp16 && facts->matrix &&
                      osl_vk_shaders_know("GL_KHR_cooperative_matrix");
+    device->address = device->subgroup && facts->address && facts->type == OSL_VK_SOFTWARE;
     enum osl_status status = make_device(device, error);
     if (status == OSL_OK) {
         VkPhysicalDeviceMemoryProperties2 memory = {

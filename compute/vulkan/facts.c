@@ -328,6 +328,7 @@ static void read_limits(struct osl_vk_facts *facts, const struct answers *a)
     facts->storage8 = a->features_12.storageBuffer8BitAccess != VK_FALSE;
     facts->fp16 = a->features_12.shaderFloat16 != VK_FALSE;
     facts->int8 = a->features_12.shaderInt8 != VK_FALSE;
+    facts->address = a->features_12.bufferDeviceAddress != VK_FALSE;
     facts->dot = a->dot_features.shaderIntegerDotProduct != VK_FALSE;
     facts->dot_accelerated =
         facts->dot &&

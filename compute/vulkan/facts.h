@@ -68,6 +68,7 @@ struct osl_vk_facts {
     bool subgroup_size_control;    /* a required size may be asked for, full subgroups too */
     bool fp16, storage16, storage8, int8;
     bool dot, dot_accelerated;     /* packed 4x8 signed */
+    bool address;                  /* shaders may read buffers by address */
     bool matrix_offered;           /* KHR_cooperative_matrix, whether or not this build knows it */
     bool matrix;                   /* with at least one f16 x f16 -> f32 subgroup shape */
     uint32_t matrix_m, matrix_n, matrix_k; /* the shape chosen */

@@ -34,7 +34,10 @@
  * converting to f32 does.
  *
  * Software devices run a workgroup on one thread, a subgroup (8) at a time, and may read what all
- * lanes read as one: see SPREAD in matvec.glsl. One subgroup a workgroup makes barriers cheap. */
+ * lanes read as one: see SPREAD in matvec.glsl. One subgroup a workgroup makes barriers cheap. They
+ * check every word of a binding against its end; dense weights are read by address instead where
+ * the driver has that (Mesa 26, 2026-11-21, logits of 201,088 x 256: 16.8 ms of processor time a
+ * token for 20.4). */
 #include <stdio.h>
 
 #include "compute/vulkan/matvec.h"

@@ -81,6 +81,7 @@ static enum osl_status record_parts(struct osl_vk_recorder *r, const struct osl_
         .barrier = true, /* a second one is rare, and would only be told apart by its range */
         .name = d->name,
     };
+    bool addressed = true;
     for (uint32_t i = 0; i < PARTS_AT_ONCE; i++) {
         push.group_first[i] = dispatch.groups.x;
         if (i < count) {
@@ -90,8 +91,15 @@ static enum osl_status record_parts(struct osl_vk_recorder *r, const struct osl_
             push.bias[i] = part->bias;
             push.y[i] = part->y;
             dispatch.bind[OSL_VK_BIND_WEIGHTS + i] = part->weight;
+            uint64_t address = part->weight.buffer->address + part->weight.offset;
+            addressed = addressed && part->weight.buffer->address != 0;
+            push.address[2 * i] = (uint32_t)address;
+            push.address[2 * i + 1] = (uint32_t)(address >> 32);
             dispatch.groups.x += (part->rows + c.group_rows - 1) / c.group_rows;
         }
+    }
+    if (c.spec[OSL_SPEC_SPREAD] && addressed) {
+        c.tier = "_address";
     }
     enum osl_status status = osl_vk_matvec_pipeline(net, "matvec", &c, &dispatch.pipeline, error);
     return status == OSL_OK ? osl_vk_record(r, &dispatch, error) : status;

@@ -20,6 +20,7 @@ enum capability {
     CAPABILITY_STORAGE_8 = 4448,
     CAPABILITY_MEMORY_MODEL = 5345,
     CAPABILITY_MEMORY_MODEL_DEVICE = 5346,
+    CAPABILITY_ADDRESS = 5347,
     CAPABILITY_DOT_4X8 = 6018,
     CAPABILITY_DOT = 6019,
     CAPABILITY_MATRIX = 6022,
@@ -36,6 +37,7 @@ static bool has_capability(const struct osl_vk_device *device, uint32_t capabili
     case CAPABILITY_SUBGROUP_SHUFFLE: return device->subgroup;
     case CAPABILITY_FLOAT16:
     case CAPABILITY_STORAGE_16: return device->fp16;
+    case CAPABILITY_ADDRESS: return device->address;
     case CAPABILITY_DOT_4X8:
     case CAPABILITY_DOT: return device->dot;
     case CAPABILITY_INT8: return device->dot && device->facts->int8;

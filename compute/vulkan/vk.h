@@ -48,7 +48,8 @@
 #endif
 #define OSL_VK_INSTANCE_OPTIONAL_CALLS(X)                                                          \
     X(CreateDebugUtilsMessengerEXT) X(DestroyDebugUtilsMessengerEXT) OSL_VK_MATRIX_CALLS(X)
-#define OSL_VK_DEVICE_OPTIONAL_CALLS(X) X(GetMemoryHostPointerPropertiesEXT)
+#define OSL_VK_DEVICE_OPTIONAL_CALLS(X)                                                            \
+    X(GetBufferDeviceAddress) X(GetMemoryHostPointerPropertiesEXT)
 
 #define OSL_VK_MEMBER(name) PFN_vk##name name;
 
@@ -99,6 +100,7 @@ struct osl_vk_buffer {
     uint64_t bytes;
     uint8_t *mapped; /* of host-visible kinds; NULL otherwise */
     bool coherent;
+    uint64_t address; /* for shaders, where device->address; 0: none (imported) */
     uint64_t taken_bytes; /* of its heap: bytes, rounded up by the driver */
     uint32_t heap; /* index in facts->heaps; OSL_VK_HEAPS_MAX: imported, takes nothing */
 };
@@ -123,6 +125,7 @@ struct osl_vk_device {
     enum osl_vk_tier tier; /* the cap asked for */
     /* What shaders may use: reported, within the cap, and not found wrong by the self-test. */
     bool subgroup, fp16, dot, matrix;
+    bool address; /* buffers have addresses: on software devices, see matvec_shape.c */
     VkDevice handle;
     VkQueue queue;
     uint32_t queue_family;
