@@ -129,9 +129,11 @@ facts=$("$ossicle" devices --json 2>"$scratch/log") || {
     die "no Vulkan device"
 }
 [ -n "$device" ] || device=$(printf '%s' "$facts" |
-    jq '[.devices[] | select(.usable)] | (map(select(.type != "software")) + .)[0].index // empty')
+    jq '[.vulkan[] | select(.usable)] | (map(select(.type != "software")) + .)[0].index // empty')
 [ -n "$device" ] || die "no usable Vulkan device; see ossicle devices"
-own=$(printf '%s' "$facts" | jq -c --argjson n "$device" '.devices[] | select(.index == $n)')
+own=$(printf '%s' "$facts" | jq -c --argjson n "$device" '.vulkan[] | select(.index == $n)')
+tiers=$(printf '%s' "$own" | jq -r '.tier as $most |
+    ["base", "subgroup", "fp16", "dot", "matrix"] | .[:index($most) + 1] | join(" ")')
 type=$(printf '%s' "$own" | jq -r .type)
 export OSL_VK_DEVICE=$device
 
@@ -184,7 +186,7 @@ if section bench "Speed of ${model##*/}"; then
     [ "$type" != software ] || depths=0
     run "$ossicle" bench -m "$model" --device "vulkan:$device" -p 512 -n 128 -d "$depths" -r 5
     run "$ossicle" bench -m "$model" --device "vulkan:$device" -p 2048 -n 0 -r 3
-    for tier in $(printf '%s' "$own" | jq -r '.tiers | join(" ")'); do
+    for tier in $tiers; do
         say "tier $tier"
         run "$ossicle" bench -m "$model" --device "vulkan:$device" --vulkan-tier "$tier" \
             -p 512 -n 64 -r 2

@@ -26,14 +26,18 @@ fi
     echo "SKIP: no Vulkan device here: $(tail -n 1 "$folder/$where.devices.txt")"
     exit 77
 }
-device=$(jq -c --arg n "${PARITY_DEVICE:-}" '[.devices[] | select(.usable and
+device=$(jq -c --arg n "${PARITY_DEVICE:-}" '[.vulkan[] | select(.usable and
     ($n == "" or .index == ($n | tonumber)))][0] // empty' "$folder/$where.devices.json")
-[ -n "$device" ] || { echo "SKIP: no usable Vulkan device here"; exit 77; }
+[ -n "$device" ] || {
+    echo "SKIP: no usable Vulkan device here: $(jq -r .missing "$folder/$where.devices.json")"
+    exit 77
+}
 echo "$device" | jq -r '"\(.name), \(.driver): up to tier \(.tier)"'
 index=$(echo "$device" | jq -r .index)
 
 failed=0
-tiers=$(echo "$device" | jq -r '.tiers | join(" ")')
+tiers=$(echo "$device" | jq -r '.tier as $most | ["base", "subgroup", "fp16", "dot", "matrix"] |
+    .[:index($most) + 1] | join(" ")')
 for tier in $tiers; do
     presets='tiny odd small'
     [ -z "${PARITY_QUICK:-}" ] || [ "$tier" = "${tiers##* }" ] || presets='tiny odd'

@@ -84,7 +84,7 @@ static int start(void **state)
     return memory == NULL ? -1 : 0;
 }
 
-static int stop(void **state)
+static int finish(void **state)
 {
     (void)state;
     free(memory);
@@ -200,5 +200,5 @@ int main(void)
         cmocka_unit_test(matvec_subgroup_card), cmocka_unit_test(matvec_dot_card),
         cmocka_unit_test(matvec_base_spread),   cmocka_unit_test(matvec_subgroup_spread),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, finish);
 }
