@@ -422,8 +422,9 @@ void ossicle_stats(const ossicle *engine, struct ossicle_stats *stats_out);
 /* Read bandwidth over the weights with this engine's threads, bytes per second, best of repeats. */
 double ossicle_bandwidth(ossicle *engine, uint32_t repeats);
 
-/* With config.profile on a Vulkan device: time of each op of the last prefill or decode step, at
- * most `most`; returns how many. */
+/* With config.profile on a Vulkan device: time of each op, summed over the prefill or decode steps
+ * since the last call (each embeds once: dispatches of "embed" counts them); at most `most`;
+ * returns how many. */
 struct ossicle_time {
     char name[32];
     uint32_t dispatches;

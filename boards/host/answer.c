@@ -179,8 +179,11 @@ static bool take_event(struct osl_host_answer *answer, const struct ossicle_even
 {
     switch (event->kind) {
     case OSSICLE_EVENT_PREFILL:
-        answer->prompt_tokens = event->prefill_total;
-        osl_progress("reading", event->prefill_done, event->prefill_total);
+        if (!event->again) {
+            answer->prompt_tokens = event->prefill_total;
+        }
+        osl_progress(event->again ? "reading again" : "reading", event->prefill_done,
+                     event->prefill_total);
         return true;
     case OSSICLE_EVENT_TEXT:
         answer->written_tokens += event->token >= 0;
@@ -190,6 +193,22 @@ static bool take_event(struct osl_host_answer *answer, const struct ossicle_even
     case OSSICLE_EVENT_FAULT: return true;
     }
     return true;
+}
+
+/* A bar is shown while tokens are read, also in the middle of an answer when the device was lost;
+ * the text has the terminal to itself. */
+static void follow_progress(struct osl_host_answer *answer, const struct ossicle_event *event)
+{
+    bool reading = event->kind == OSSICLE_EVENT_PREFILL;
+    if (reading && event->again && !answer->again && answer->line_open && answer->terminal &&
+        osl_is_terminal(STDERR_FILENO)) {
+        (void)osl_write_all(STDERR_FILENO, "\n", 1); /* the bar gets a line, the text keeps its */
+    }
+    if (reading != answer->reading) {
+        osl_progress_silence(!reading && !answer->quiet);
+    }
+    answer->reading = reading;
+    answer->again = reading && event->again;
 }
 
 /* Steps to the end; *written_out is false if stdout or stderr failed meanwhile. */
@@ -205,9 +224,9 @@ static enum ossicle_status step_through(const struct osl_host_engine *engine,
         if (status != OSSICLE_OK) {
             return status;
         }
+        follow_progress(answer, &event);
         if (event.kind != OSSICLE_EVENT_PREFILL && first_ns == 0) {
             first_ns = osl_now_ns();
-            osl_progress_silence(!answer->quiet);
         }
         if (*written_out && !take_event(answer, &event)) {
             *written_out = false;
@@ -235,6 +254,8 @@ enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
     bool written = true;
     answer->channel = OSSICLE_CHANNEL_NONE;
     answer->line_open = false;
+    answer->reading = false;
+    answer->again = false;
     answer->prompt_tokens = 0;
     answer->written_tokens = 0;
     enum ossicle_status status = ossicle_begin(engine->engine, &answer->sampling);
@@ -296,12 +317,15 @@ void osl_host_answer_stats(const struct osl_host_engine *engine,
 {
     struct ossicle_stats stats;
     ossicle_stats(engine->engine, &stats);
-    osl_complain(
-        "%u prompt tokens in %.2f s (%.1f t/s), %u tokens in %.2f s (%.1f t/s), boot "
-        "%.2f s, context %u of %u, %u threads, %s, seed %llu, %s",
-        answer->prompt_tokens, (double)answer->prompt_ns / 1e9,
-        per_second(answer->prompt_tokens, answer->prompt_ns), answer->written_tokens,
-        (double)answer->written_ns / 1e9, per_second(answer->written_tokens, answer->written_ns),
-        (double)stats.boot_ns / 1e9, stats.context_used, stats.context_tokens, stats.threads,
-        stats.cpu_level, (unsigned long long)answer->sampling.seed, osl_host_answer_reason(answer));
+    bool on_gpu = stats.device_tier[0] != '\0';
+    osl_complain("%u prompt tokens in %.2f s (%.1f t/s), %u tokens in %.2f s (%.1f t/s), boot "
+                 "%.2f s, context %u of %u, %u threads, %s, seed %llu, %s%s%s%s",
+                 answer->prompt_tokens, (double)answer->prompt_ns / 1e9,
+                 per_second(answer->prompt_tokens, answer->prompt_ns), answer->written_tokens,
+                 (double)answer->written_ns / 1e9,
+                 per_second(answer->written_tokens, answer->written_ns),
+                 (double)stats.boot_ns / 1e9, stats.context_used, stats.context_tokens,
+                 stats.threads, stats.cpu_level, (unsigned long long)answer->sampling.seed,
+                 osl_host_answer_reason(answer), on_gpu ? ", on " : "", on_gpu ? stats.device : "",
+                 stats.device_restarts > 0 ? ", restarted after it was lost" : "");
 }

@@ -77,6 +77,22 @@ static void test_name(const struct osl_bench_row *row, char out[48])
     }
 }
 
+static bool on_gpu(const struct ossicle_stats *stats)
+{
+    return stats->device_tier[0] != '\0';
+}
+
+static const char *backend_of(const struct ossicle_stats *stats)
+{
+    return on_gpu(stats) ? "Vulkan" : "CPU";
+}
+
+/* Of the Vulkan device; on the CPU "", as llama-bench has it. */
+static const char *gpu_of(const struct ossicle_stats *stats)
+{
+    return on_gpu(stats) ? stats->device : "";
+}
+
 /* A line under the table for each row that only generates. */
 static void summarise(const struct osl_bench_row *row)
 {
@@ -112,7 +128,7 @@ static void print_table_row(const struct osl_host_engine *engine, const struct o
     snprintf(speed, sizeof speed, "%.2f \xc2\xb1 %.2f", ts.mean, ts.deviation);
     /* The sign is two bytes and one column. */
     osl_out_format("| %-30s | %10s | %10s | %-10s | %7u | %15s | %21s |\n", stats.model_name, size,
-                   parameters, "CPU", stats.threads, test, speed);
+                   parameters, backend_of(&stats), stats.threads, test, speed);
 }
 
 static void print_json_row(const struct osl_host_engine *engine, const struct osl_bench_row *row)
@@ -123,9 +139,10 @@ static void print_json_row(const struct osl_host_engine *engine, const struct os
     const struct ossicle_plan *plan = &engine->plan;
     ossicle_stats(engine->engine, &stats);
     osl_out_format("  {\n    \"build_commit\": \"%s\",\n    \"build_number\": 0,\n"
-                   "    \"cpu_info\": \"%s\",\n    \"gpu_info\": \"\",\n"
-                   "    \"backends\": \"CPU\",\n    \"model_filename\": ",
+                   "    \"cpu_info\": \"%s\",\n    \"gpu_info\": ",
                    ossicle_version(), stats.cpu_level);
+    osl_out_json_text(gpu_of(&stats));
+    osl_out_format(",\n    \"backends\": \"%s\",\n    \"model_filename\": ", backend_of(&stats));
     osl_out_json_text(engine->config.model_path);
     osl_out_text(",\n    \"model_type\": ");
     osl_out_json_text(stats.model_name);
@@ -151,7 +168,22 @@ static void print_json_row(const struct osl_host_engine *engine, const struct os
                    "    \"bandwidth_fraction\": ",
                    (unsigned long long)row->weight_bytes, row->bandwidth);
     double fraction = fraction_of(row);
-    osl_out_format(fraction > 0.0 ? "%.4f\n  }" : "null\n  }", fraction);
+    osl_out_format(fraction > 0.0 ? "%.4f" : "null", fraction);
+    osl_out_format(",\n    \"device_tier\": \"%s\",\n    \"dispatches_per_token\": %u,\n"
+                   "    \"barriers_per_token\": %u,\n    \"submissions_per_token\": %u",
+                   stats.device_tier, stats.dispatches_per_token, stats.barriers_per_token,
+                   stats.submissions_per_token);
+    osl_bench_times_json(row);
+    osl_out_text("\n  }");
+}
+
+static void put_csv_text(const char *text)
+{
+    osl_out_text("\"");
+    for (const char *c = text; *c != '\0'; c++) {
+        osl_out_bytes(*c == '"' ? "\"\"" : c, *c == '"' ? 2 : 1);
+    }
+    osl_out_text("\"");
 }
 
 static void print_csv_row(const struct osl_host_engine *engine, const struct osl_bench_row *row)
@@ -161,21 +193,21 @@ static void print_csv_row(const struct osl_host_engine *engine, const struct osl
     struct osl_spread ts = spread_ts(row);
     const struct ossicle_plan *plan = &engine->plan;
     ossicle_stats(engine->engine, &stats);
-    osl_out_format("\"%s\",\"0\",\"%s\",\"\",\"CPU\",\"", ossicle_version(), stats.cpu_level);
-    for (const char *c = engine->config.model_path; *c != '\0'; c++) {
-        osl_out_bytes(*c == '"' ? "\"\"" : c, *c == '"' ? 2 : 1);
-    }
-    osl_out_text("\",\"");
-    for (const char *c = stats.model_name; *c != '\0'; c++) {
-        osl_out_bytes(*c == '"' ? "\"\"" : c, *c == '"' ? 2 : 1);
-    }
+    osl_out_format("\"%s\",\"0\",\"%s\",", ossicle_version(), stats.cpu_level);
+    put_csv_text(gpu_of(&stats));
+    osl_out_format(",\"%s\",", backend_of(&stats));
+    put_csv_text(engine->config.model_path);
+    osl_out_text(",");
+    put_csv_text(stats.model_name);
     osl_out_format(
-        "\",\"%llu\",\"%llu\",\"%u\",\"%u\",\"%u\",\"%s\",\"%s\",\"%u\",\"%u\",\"%u\","
-        "\"%s\",\"%.0f\",\"%.0f\",\"%.6f\",\"%.6f\",\"%llu\",\"%.0f\",\"%.4f\"\n",
+        ",\"%llu\",\"%llu\",\"%u\",\"%u\",\"%u\",\"%s\",\"%s\",\"%u\",\"%u\",\"%u\","
+        "\"%s\",\"%.0f\",\"%.0f\",\"%.6f\",\"%.6f\",\"%llu\",\"%.0f\",\"%.4f\",\"%s\",\"%u\",\"%"
+        "u\",\"%u\"\n",
         (unsigned long long)stats.model_bytes, (unsigned long long)stats.model_parameters,
         plan->prefill_tokens, plan->prefill_tokens, stats.threads, plan->kv, plan->kv, row->prompt,
         row->generated, row->depth, row->time, ns.mean, ns.deviation, ts.mean, ts.deviation,
-        (unsigned long long)row->weight_bytes, row->bandwidth, fraction_of(row));
+        (unsigned long long)row->weight_bytes, row->bandwidth, fraction_of(row), stats.device_tier,
+        stats.dispatches_per_token, stats.barriers_per_token, stats.submissions_per_token);
 }
 
 void osl_bench_print_begin(int output)
@@ -186,7 +218,8 @@ void osl_bench_print_begin(int output)
         osl_out_text("build_commit,build_number,cpu_info,gpu_info,backends,model_filename,"
                      "model_type,model_size,model_n_params,n_batch,n_ubatch,n_threads,type_k,"
                      "type_v,n_prompt,n_gen,n_depth,test_time,avg_ns,stddev_ns,avg_ts,stddev_ts,"
-                     "weight_bytes_per_token,read_bandwidth,bandwidth_fraction\n");
+                     "weight_bytes_per_token,read_bandwidth,bandwidth_fraction,device_tier,"
+                     "dispatches_per_token,barriers_per_token,submissions_per_token\n");
     } else {
         osl_out_format("| %-30s | %10s | %10s | %-10s | %7s | %15s | %20s |\n", "model", "size",
                        "params", "backend", "threads", "test", "t/s");
@@ -205,10 +238,35 @@ void osl_bench_print_row(int output, const struct osl_host_engine *engine,
     } else if (output == OSL_OUTPUT_CSV) {
         print_csv_row(engine, row);
     } else {
+        char test[48];
+        test_name(row, test);
         print_table_row(engine, row);
         summarise(row);
+        osl_bench_times_keep(test, row);
     }
     osl_out_flush();
+}
+
+/* What ran it and what it could read, the denominator of the lines that follow. */
+static void print_foot(const struct osl_host_engine *engine, const struct ossicle_stats *stats,
+                       double bandwidth)
+{
+    osl_out_format("\nbuild: ossicle %s (%s)\n", ossicle_version(), stats->cpu_level);
+    if (on_gpu(stats)) {
+        osl_out_format("device: vulkan:%d, %s, tier %s\n"
+                       "a decode step: %u dispatches, %u barriers, %u submissions\n"
+                       "read bandwidth: %.1f GB/s by the device\n",
+                       engine->plan.device_index, stats->device, stats->device_tier,
+                       stats->dispatches_per_token, stats->barriers_per_token,
+                       stats->submissions_per_token, bandwidth / 1e9);
+    } else {
+        osl_out_format("read bandwidth: %.1f GB/s with %u threads\n", bandwidth / 1e9,
+                       stats->threads);
+    }
+    if (stats->device_restarts > 0) {
+        osl_out_format("the device was lost and restarted %u times: the speeds are too low\n",
+                       stats->device_restarts);
+    }
 }
 
 void osl_bench_print_end(int output, const struct osl_host_engine *engine, double bandwidth)
@@ -218,8 +276,8 @@ void osl_bench_print_end(int output, const struct osl_host_engine *engine, doubl
     if (output == OSL_OUTPUT_JSON) {
         osl_out_text("\n]\n");
     } else if (output == OSL_OUTPUT_TABLE) {
-        osl_out_format("\nbuild: ossicle %s (%s)\nread bandwidth: %.1f GB/s with %u threads\n",
-                       ossicle_version(), stats.cpu_level, bandwidth / 1e9, stats.threads);
+        print_foot(engine, &stats, bandwidth);
         osl_out_bytes(summary, summary_bytes);
+        osl_bench_times_print();
     }
 }

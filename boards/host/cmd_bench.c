@@ -137,6 +137,17 @@ static enum ossicle_status run_once(struct bench *bench, const struct test *test
     return generate(engine, test->generated, test->prompt > 0 ? start_ns : 0, took_ns_out);
 }
 
+/* What a test is about: reading for a prompt, writing for what is generated. */
+static void take_times(ossicle *engine, const struct test *test, struct osl_bench_row *row)
+{
+    if (test->prompt > 0) {
+        row->prefill.count = ossicle_times(engine, true, row->prefill.ops, OSL_BENCH_TIMES_MAX);
+    }
+    if (test->generated > 0) {
+        row->decode.count = ossicle_times(engine, false, row->decode.ops, OSL_BENCH_TIMES_MAX);
+    }
+}
+
 static enum ossicle_status run_test(struct bench *bench, const struct osl_args *args,
                                     const struct test *test, uint32_t depth, uint32_t mark)
 {
@@ -156,6 +167,10 @@ static enum ossicle_status run_test(struct bench *bench, const struct osl_args *
         struct test warm = {.prompt = test->prompt, .generated = test->generated > 0};
         status = run_once(bench, &warm, mark, &took_ns);
     }
+    if (args->profile) { /* forget the times of what came before */
+        (void)ossicle_times(bench->engine.engine, true, row->prefill.ops, OSL_BENCH_TIMES_MAX);
+        (void)ossicle_times(bench->engine.engine, false, row->decode.ops, OSL_BENCH_TIMES_MAX);
+    }
     for (uint32_t i = 0; status == OSSICLE_OK && i < args->repetitions; i++) {
         osl_progress("measuring", i, args->repetitions);
         status = run_once(bench, test, mark, &took_ns);
@@ -167,6 +182,9 @@ static enum ossicle_status run_test(struct bench *bench, const struct osl_args *
     osl_progress_end();
     ossicle_stats(bench->engine.engine, &stats);
     row->weight_bytes = test->generated > 0 ? stats.weight_bytes_last_step : 0;
+    if (args->profile && status == OSSICLE_OK) {
+        take_times(bench->engine.engine, test, row);
+    }
     return status;
 }
 
@@ -259,6 +277,10 @@ static enum ossicle_status run(const struct osl_args *args)
         osl_complain("nothing to measure: give -p, -n or -pg a number above 0");
         return OSSICLE_ARGUMENT;
     }
+    if (args->profile && output == OSL_OUTPUT_CSV) {
+        osl_complain("--profile has no columns in CSV; take -o table or -o json");
+        return OSSICLE_ARGUMENT;
+    }
     enum ossicle_status status = osl_host_engine_configure(args, &bench.engine);
     if (status != OSSICLE_OK) {
         return status;
@@ -293,8 +315,13 @@ const struct osl_command osl_cmd_bench = {
         "Runs every -p, -n and -pg at every depth -d, each once to warm up and -r times timed, "
         "and\n"
         "prints tokens per second as llama-bench does (its table, its keys in JSON and CSV), with\n"
-        "the memory's read bandwidth measured in the same run and the share of it that reading "
-        "the\n"
-        "weights reached while generating. Numbers may be lists: 512,1024 or 128-512*2.\n",
+        "the read bandwidth of the memory (on a Vulkan device, of the device) measured in the "
+        "same\n"
+        "run and the share of it that reading the weights reached while generating. Numbers may "
+        "be\n"
+        "lists: 512,1024 or 128-512*2. On a Vulkan device also its name, its tier and how many\n"
+        "dispatches, barriers and submissions a token takes; --profile adds the time of each kind "
+        "of\n"
+        "op in a step, and slows all of them down a little.\n",
     .run = run,
 };

@@ -84,7 +84,10 @@ static void print_json(const struct osl_host_engine *engine, const struct osl_ho
     osl_out_format(", \"timings\": {\"boot_ms\": %.3f", (double)stats.boot_ns / 1e6);
     put_speed("prompt", answer->prompt_tokens, answer->prompt_ns);
     put_speed("predicted", answer->written_tokens, answer->written_ns);
-    osl_out_text("}}\n");
+    osl_out_text("}, \"device\": ");
+    osl_out_json_text(stats.device);
+    osl_out_format(", \"device_tier\": \"%s\", \"device_restarts\": %u}\n", stats.device_tier,
+                   stats.device_restarts);
 }
 
 static enum ossicle_status answer_prompt(const struct osl_args *args,
@@ -151,7 +154,10 @@ const struct osl_command osl_cmd_run = {
         "Streams the answer to stdout, token by token. The model's reasoning is shown dimmed on a\n"
         "terminal; elsewhere it is left out, or goes to stderr with --show-reasoning. --json "
         "prints\n"
-        "one object at the end: text, reasoning, finish_reason, seed, usage, timings. Ctrl-C ends\n"
-        "the answer cleanly (exit code 130), a second one at once.\n",
+        "one object at the end: text, reasoning, finish_reason, seed, usage, timings, device. "
+        "Ctrl-C\n"
+        "ends the answer cleanly (exit code 130), a second one at once. A GPU that is lost "
+        "meanwhile\n"
+        "is set up again, with a line on stderr, and the text goes on as if nothing had been.\n",
     .run = run,
 };

@@ -29,5 +29,27 @@ expect 1 bench -m model.gguf -p 0 -n 0
 says "nothing to measure"
 expect 1 bench -m model.gguf -o xml
 says "none of table, json, csv"
+expect 1 bench -m model.gguf --profile -o csv
+says "--profile has no columns in CSV"
+json_cpu='.[0] | .backends == "CPU" and .gpu_info == "" and .device_tier == ""'
+expect 0 bench -m model.gguf -p 8 -n 0 -r 1 --device cpu -o json
+json "$json_cpu and .dispatches_per_token == 0"
+
+if has_vulkan; then
+    expect 0 bench -m model.gguf -p 8 -n 2 -r 1 --device vulkan --vulkan-tier base -o json --profile
+    json 'all(.[]; .backends == "Vulkan" and .gpu_info != "" and .device_tier == "base" and
+          .dispatches_per_token > 0 and .barriers_per_token > 0 and .submissions_per_token > 0)'
+    json 'all(.[]; .read_bandwidth > 0) and .[1].bandwidth_fraction > 0'
+    json '.[0].times.prefill_steps >= 1 and (.[0].times.prefill | length) > 3 and
+          (.[0].times.decode == []) and (.[1].times.decode | any(.op == "logits" and .ns >= 0))'
+    expect 0 bench -m model.gguf -p 8 -n 2 -r 1 --device vulkan --vulkan-tier base
+    prints "| Vulkan "
+    prints "device: vulkan:"
+    prints "a decode step: "
+    prints "by the device"
+    expect 0 bench -m model.gguf -p 8 -n 2 -r 1 --device vulkan --vulkan-tier base -o csv
+    [ "$(head -1 out | tr ',' '\n' | wc -l)" = "$(sed -n 2p out | sed 's/","/"\n"/g' | wc -l)" ] ||
+        fail "csv: as many names as values on a device"
+fi
 
 finish

@@ -58,5 +58,17 @@ expect 1 score -m model.gguf --ids ids.json --top 1025
 says "nearest valid value is 1024"
 expect 1 score -m model.gguf --text ""
 expect 3 score -m model.gguf --ids /nonexistent
+if has_vulkan; then
+    expect 0 score -m model.gguf --ids prefix.json --top 1 --json
+    best=$(jq '.prompts[0].top[0][0]' out)
+    expect 0 score -m model.gguf --ids prefix.json --top 1 --json --device vulkan
+    json ".prompts[0].top[0][0] == $best"
+    silent err
+    expect 0 run -m model.gguf -n 2 -v --device vulkan --vulkan-tier base hello
+    says "runs on vulkan:"
+    says "tier base"
+fi
+expect 0 run -m model.gguf -n 2 -v --device cpu hello
+says "runs on the CPU"
 
 finish
