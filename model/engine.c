@@ -247,7 +247,8 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
         (status = load_resident(engine, region(memory, plan, OSL_REGION_WEIGHTS))) != OSL_OK) {
         return status;
     }
-    if (!plan->resident && !plan->device.vulkan) { /* where the kernel can, the page cache is read in huge pages */
+    /* Where the kernel can, the page cache is read in huge pages. */
+    if (!plan->resident && !plan->device.vulkan) {
         osl_map_advise(engine->gguf.map.data, engine->gguf.map.bytes, OSL_MAP_HUGE);
     }
     engine->sampler =

@@ -32,6 +32,9 @@ enum osl_status osl_engine_start_device(ossicle *engine, const struct ossicle_co
     enum osl_status status =
         osl_vulkan_boot(engine->device_memory, osl_vulkan_bytes(), &vulkan, &device, &error);
     if (status == OSL_OK) {
+        if (plan->device.need.embedding_bytes > 0) { /* all was copied: not resident twice */
+            osl_map_advise(engine->gguf.map.data, engine->gguf.map.bytes, OSL_MAP_DONE);
+        }
         engine->backend = device;
         return OSL_OK;
     }

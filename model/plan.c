@@ -121,7 +121,7 @@ static enum osl_status settle_options(const struct ossicle_config *config,
     return OSL_OK;
 }
 
-/* Chooses the device; one of Vulkan may take fewer tokens in a step, and rings of its own length. */
+/* Chooses the device; a Vulkan one may take fewer tokens in a step, and rings of its own length. */
 static enum osl_status plan_device(const struct ossicle_config *config,
                                    const struct osl_schedule *schedule, struct osl_plan *plan,
                                    struct osl_error *error)

@@ -106,8 +106,8 @@ enum ossicle_status ossicle_plan(const struct ossicle_config *config, struct oss
     if (status == OSL_OK) {
         if ((status = osl_bind_hparams(&gguf, &hparams, &error)) == OSL_OK &&
             (status = osl_bind_weights(&gguf, &hparams, &weights, &error)) == OSL_OK &&
-            (status = osl_plan_build(config, &gguf, &hparams, &weights, &schedule, &plan, &error)) ==
-                OSL_OK) {
+            (status = osl_plan_build(config, &gguf, &hparams, &weights, &schedule, &plan,
+                                     &error)) == OSL_OK) {
             osl_plan_report(&plan, &hparams, plan_out);
         }
         osl_gguf_close(&gguf);

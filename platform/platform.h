@@ -119,7 +119,13 @@ OSL_MUST_USE enum osl_status osl_file_map(const struct osl_file *file, uint64_t 
                                           struct osl_error *error);
 void osl_file_unmap(struct osl_map *map);
 
-enum osl_map_advice { OSL_MAP_SEQUENTIAL, OSL_MAP_RANDOM, OSL_MAP_WILL_NEED, OSL_MAP_HUGE };
+enum osl_map_advice {
+    OSL_MAP_SEQUENTIAL,
+    OSL_MAP_RANDOM,
+    OSL_MAP_WILL_NEED,
+    OSL_MAP_HUGE,
+    OSL_MAP_DONE /* our share of its pages goes; reading them again brings them back */
+};
 /* A hint about [data, data+bytes) inside a map; failing is harmless. */
 void osl_map_advise(const void *data, uint64_t bytes, enum osl_map_advice advice);
 

@@ -10,7 +10,10 @@
 #ifdef USE_STEP_WRITE
 layout(std430, set = 0, binding = 0) buffer Step { osl_gpu_step step_; int step_tokens[]; };
 #elif defined(USE_STEP)
-layout(std430, set = 0, binding = 0) readonly buffer Step { osl_gpu_step step_; int step_tokens[]; };
+layout(std430, set = 0, binding = 0) readonly buffer Step {
+    osl_gpu_step step_;
+    int step_tokens[];
+};
 #endif
 #ifdef USE_ACT
 layout(std430, set = 0, binding = 1) buffer Act { float act[]; };

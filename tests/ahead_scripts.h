@@ -85,7 +85,8 @@ static inline void run_marks(ossicle *engine, struct outcome *out)
     }
 }
 
-static inline void answer_with(ossicle *engine, struct ossicle_sampling *sampling, struct outcome *out)
+static inline void answer_with(ossicle *engine, struct ossicle_sampling *sampling,
+                               struct outcome *out)
 {
     struct answer_log log;
     struct ossicle_bias bias[3];

@@ -58,7 +58,10 @@ void osl_vk_transfer_close(struct osl_vk_transfer *transfer)
 enum osl_status osl_vk_transfer_begin(struct osl_vk_transfer *transfer, struct osl_error *error)
 {
     struct osl_vk_device *device = transfer->device;
-    OSL_ASSERT(!transfer->pending);
+    if (transfer->pending) { /* the wait for it ran out */
+        return osl_fail(error, OSL_DEVICE, "%.100s: an earlier copy has not ended in time",
+                        device->facts->name);
+    }
     VkResult result = device->ResetCommandPool(device->handle, transfer->pool, 0);
     if (result != VK_SUCCESS) {
         return osl_vk_fail(error, "vkResetCommandPool", result);

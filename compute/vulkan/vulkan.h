@@ -28,7 +28,7 @@ struct osl_vulkan_need {
         logits_bytes;          /* device */
     uint64_t embedding_bytes;  /* host memory made by the driver; 0 where the map is imported */
     uint64_t staging_bytes;    /* host memory made by the driver */
-    uint32_t prefill_tokens;   /* what a step takes here: less than asked where bindings are small */
+    uint32_t prefill_tokens;   /* of a step here: less than asked where bindings are small */
     uint32_t ring_capacity, full_capacity;
 };
 /* Pure. UNSUPPORTED names what the device lacks; MEMORY, with *need_out filled all the same, what

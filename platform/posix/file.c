@@ -171,6 +171,7 @@ void osl_map_advise(const void *data, uint64_t bytes, enum osl_map_advice advice
         [OSL_MAP_RANDOM] = MADV_RANDOM,
         [OSL_MAP_WILL_NEED] = MADV_WILLNEED,
         [OSL_MAP_HUGE] = MADV_HUGEPAGE,
+        [OSL_MAP_DONE] = MADV_DONTNEED,
     };
     OSL_ASSERT((uint32_t)advice < sizeof advices / sizeof advices[0]);
     /* The whole pages that hold the range: neighbours share the hint, which is harmless. */
