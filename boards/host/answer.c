@@ -95,6 +95,7 @@ static bool show(struct osl_host_answer *answer, int fd, const char *text, size_
         osl_is_terminal(fd) ? osl_write_safely(fd, text, bytes) : osl_write_all(fd, text, bytes);
     if (bytes > 0 && fd == STDOUT_FILENO) {
         answer->line_open = text[bytes - 1] != '\n';
+        osl_complain_apart(answer->terminal && answer->line_open);
     }
     return written;
 }
@@ -200,15 +201,10 @@ static bool take_event(struct osl_host_answer *answer, const struct ossicle_even
 static void follow_progress(struct osl_host_answer *answer, const struct ossicle_event *event)
 {
     bool reading = event->kind == OSSICLE_EVENT_PREFILL;
-    if (reading && event->again && !answer->again && answer->line_open && answer->terminal &&
-        osl_is_terminal(STDERR_FILENO)) {
-        (void)osl_write_all(STDERR_FILENO, "\n", 1); /* the bar gets a line, the text keeps its */
-    }
     if (reading != answer->reading) {
         osl_progress_silence(!reading && !answer->quiet);
     }
     answer->reading = reading;
-    answer->again = reading && event->again;
 }
 
 /* Steps to the end; *written_out is false if stdout or stderr failed meanwhile. */
@@ -254,8 +250,7 @@ enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
     bool written = true;
     answer->channel = OSSICLE_CHANNEL_NONE;
     answer->line_open = false;
-    answer->reading = false;
-    answer->again = false;
+    answer->reading = true;
     answer->prompt_tokens = 0;
     answer->written_tokens = 0;
     enum ossicle_status status = ossicle_begin(engine->engine, &answer->sampling);
@@ -263,6 +258,7 @@ enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
         status = step_through(engine, answer, &written);
     }
     osl_progress_silence(false);
+    osl_complain_apart(false);
     if (answer->dimmed) {
         written = undim(answer) && written;
     }

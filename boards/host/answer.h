@@ -29,7 +29,6 @@ struct osl_host_answer {
     bool line_open;               /* the last byte on stdout was no newline */
     bool dimmed;
     bool reading; /* the last event was about the prompt */
-    bool again;   /* a lost device's tokens are being read again */
 };
 
 /* Reads the sampling options; a seed not given comes from the system. IO, MEMORY or ARGUMENT with a

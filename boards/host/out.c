@@ -17,6 +17,7 @@ static char out_buffer[OUT_BUFFER_BYTES];
 static size_t out_used;
 static int out_errno;
 static const char *complaint_name;
+static bool complaint_apart;
 
 bool osl_write_all(int fd, const char *bytes, size_t count)
 {
@@ -144,10 +145,19 @@ void osl_complain_as(const char *name)
     complaint_name = name;
 }
 
+void osl_complain_apart(bool apart)
+{
+    complaint_apart = apart;
+}
+
 void osl_complain(const char *format, ...)
 {
     char text[COMPLAINT_BYTES];
     osl_progress_end();
+    if (complaint_apart && osl_is_terminal(STDERR_FILENO)) {
+        (void)osl_write_all(STDERR_FILENO, "\n", 1);
+    }
+    complaint_apart = false;
     int used = snprintf(text, sizeof text, "ossicle%s%s: ", complaint_name != NULL ? " " : "",
                         complaint_name != NULL ? complaint_name : "");
     va_list args;

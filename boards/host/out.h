@@ -36,6 +36,8 @@ bool osl_write_all(int fd, const char *bytes, size_t count);
 /* One line on stderr: "ossicle NAME: <text>\n", NAME being the command's once it is known. Any
  * progress bar is wiped first. */
 void osl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The terminal's line holds half a line of an answer: on it, complaints begin a new one. */
+void osl_complain_apart(bool apart);
 /* name must stay valid; NULL: none. */
 void osl_complain_as(const char *name);
 
