@@ -15,7 +15,8 @@ _Static_assert(sizeof((struct ossicle_device_facts *)0)->advice[0] == OSL_VK_ADV
 struct osl_vulkan_open osl_device_open(const struct ossicle_config *config)
 {
     return (struct osl_vulkan_open){.entry = config->vulkan_entry,
-                                    .validation = config->vulkan_validation};
+                                    .validation = config->vulkan_validation,
+                                    .as_card = config->vulkan_as_card};
 }
 
 static enum osl_status find_tier(const char *name, enum osl_vk_tier *out, struct osl_error *error)

@@ -109,6 +109,7 @@ struct ossicle_config {
     /* vkGetInstanceProcAddr of a platform that links Vulkan itself; NULL: the system's loader */
     void (*(*vulkan_entry)(void *instance, const char *name))(void);
     bool vulkan_validation;       /* tests: with the validation layer, messages go to the log */
+    bool vulkan_as_card;          /* tests: a software device gets what a discrete GPU would */
     bool profile;                 /* time every dispatch, for ossicle_times */
     enum ossicle_kv kv;
     enum ossicle_weights weights;

@@ -40,6 +40,7 @@ void osl_device_configure(const struct osl_args *args, struct ossicle_config *co
     config->device_index = args->device_index;
     config->vulkan_tier = osl_option_given(args, "--vulkan-tier") ? tiers[args->tier] : NULL;
     config->vulkan_validation = args->validation;
+    config->vulkan_as_card = args->as_card;
     config->profile = args->profile;
     config->state_dir = osl_state_dir();
 }

@@ -53,7 +53,7 @@ struct osl_args {
     uint32_t context, threads, prefill;
     int device, kv, weights, tier; /* choices; all but device only when given */
     int32_t device_index;          /* -1: not given */
-    bool validation, profile;
+    bool validation, as_card, profile;
     uint64_t budget_bytes;
     /* run and chat */
     uint32_t tokens, top_k, penalty_tokens;

@@ -38,6 +38,8 @@ const struct osl_option osl_options[] = {
      0, 0, tier_choices},
     {"--vulkan-validation", NULL, OSL_KIND_FLAG, COMPUTES, FIELD(validation), NULL,
      "for developers: with Vulkan's validation layer, its messages on stderr", 0, 0, NULL},
+    {"--vulkan-as-card", NULL, OSL_KIND_FLAG, COMPUTES, FIELD(as_card), NULL,
+     "for developers: a software device runs the shaders that a discrete GPU would", 0, 0, NULL},
     {"--context", "-c", OSL_KIND_UINT, LOADS, FIELD(context), "N",
      "tokens of context to make room for (default: the board's)", CONTEXT_TOKENS_MIN,
      CONTEXT_TOKENS_MAX, NULL},

@@ -15,6 +15,15 @@ uint64_t osl_vulkan_bytes(void)
     return round_up(sizeof(struct osl_vulkan), 64);
 }
 
+void osl_vulkan_play(struct osl_vk *vk, const struct osl_vulkan_open *open)
+{
+    for (uint32_t d = 0; open->as_card && d < vk->device_count; d++) {
+        if (vk->facts[d].type == OSL_VK_SOFTWARE) {
+            vk->facts[d].type = OSL_VK_DISCRETE;
+        }
+    }
+}
+
 enum osl_status osl_vulkan_list(const struct osl_vulkan_open *open,
                                 struct osl_vk_facts *facts_out, uint32_t *count_out,
                                 struct osl_error *error)
@@ -26,6 +35,7 @@ enum osl_status osl_vulkan_list(const struct osl_vulkan_open *open,
     if (status != OSL_OK) {
         return status;
     }
+    osl_vulkan_play(&vk, open);
     memcpy(facts_out, vk.facts, vk.device_count * sizeof facts_out[0]);
     *count_out = vk.device_count;
     osl_vk_close(&vk);
@@ -69,6 +79,7 @@ static enum osl_status open_library(struct osl_vulkan *v, struct osl_error *erro
         return status;
     }
     v->opened = true;
+    osl_vulkan_play(&v->vk, &v->config.open);
     if (v->config.device >= v->vk.device_count) {
         return osl_fail(error, OSL_UNSUPPORTED, "there is no Vulkan device %u (%u found)",
                         v->config.device, v->vk.device_count);

@@ -198,4 +198,7 @@ osl_vulkan_self_test(struct osl_vk_device *device, struct osl_vk_rig *rig,
                      void (*line)(void *user, const char *text, bool pass), void *user,
                      struct osl_vk_checked *out, struct osl_error *error);
 
+/* What osl_vulkan_open.as_card says, done to the facts. */
+void osl_vulkan_play(struct osl_vk *vk, const struct osl_vulkan_open *open);
+
 #endif

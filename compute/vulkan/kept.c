@@ -77,6 +77,7 @@ static void hash_machine(struct osl_sha256 *hash, const struct osl_vk_facts *fac
     osl_sha256_add(hash, facts->driver_uuid, sizeof facts->driver_uuid);
     osl_sha256_add(hash, facts->driver, strlen(facts->driver));
     osl_sha256_add(hash, &facts->driver_version, sizeof facts->driver_version);
+    osl_sha256_add(hash, &facts->type, sizeof facts->type); /* shapes go by it */
     osl_sha256_add(hash, shaders, sizeof shaders);
 }
 

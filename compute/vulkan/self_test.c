@@ -237,6 +237,7 @@ enum osl_status osl_vulkan_check(const struct osl_vulkan_open *open, uint32_t de
     uint64_t begin_ns = osl_clock_ns();
     status = osl_vk_open(&room->vk, &vk_open, error);
     if (status == OSL_OK) {
+        osl_vulkan_play(&room->vk, open);
         if (device >= room->vk.device_count) {
             status = osl_fail(error, OSL_UNSUPPORTED, "there is no Vulkan device %u (%u found)",
                               device, room->vk.device_count);

@@ -10,6 +10,8 @@ struct osl_vulkan_open {
     /* vkGetInstanceProcAddr, or NULL for the system's loader. Returns a function pointer. */
     void (*(*entry)(void *instance, const char *name))(void);
     bool validation;
+    bool as_card; /* tests: a software device is taken for a discrete one, so that the shaders and
+                   * shapes that real GPUs get are run */
 };
 
 /* Facts of every device, at most OSL_VK_DEVICES_MAX. UNSUPPORTED without libvulkan or a driver. */

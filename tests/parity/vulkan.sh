@@ -7,7 +7,8 @@
 #              sid: lavapipe as Debian sid has it, in the chroot of tests/gpu/sid.sh (OSSICLE is
 #              then build/sid's, whatever is given); llama.cpp's Vulkan backend beside it
 #     FOLDER   may be that of parity_reference, so that its reference's answers serve here too
-# PARITY_DEVICE: which device instead of the first. PARITY_QUICK: the largest shape at the highest
+# On a software device each tier is run as a card would run it too (--vulkan-as-card), on the shapes
+# that PARITY_CARD names (default: tiny). PARITY_DEVICE: which device instead of the first. PARITY_QUICK: the largest shape at the highest
 # tier only (a minute less a tier on a software driver).
 # Exit 77 with the reason where there is no device.
 set -eu
@@ -43,6 +44,11 @@ for tier in $tiers; do
     [ -z "${PARITY_QUICK:-}" ] || [ "$tier" = "${tiers##* }" ] || presets='tiny odd'
     SCORE_PRESETS=$presets SCORE_NAME=$where-$tier "$here/score.sh" "$program" "$make_gguf" \
         "$reference" "$folder" --device "vulkan:$index" --vulkan-tier "$tier" || failed=1
+    # The shaders and shapes that a card gets, which a software device by itself never runs.
+    [ "$(echo "$device" | jq -r .type)" != software ] ||
+        SCORE_PRESETS=${PARITY_CARD:-tiny} SCORE_NAME=$where-$tier-card "$here/score.sh" \
+            "$program" "$make_gguf" "$reference" "$folder" --device "vulkan:$index" \
+            --vulkan-as-card --vulkan-tier "$tier" || failed=1
 done
 
 # Judged by nobody: llama.cpp's Vulkan backend, on a model whose YaRN bounds are whole, as it rounds
