@@ -35,12 +35,16 @@ static bool settled(const ossicle *engine)
     return !forgets && (answer->raw || (constrain->in_content && constrain->content_ready));
 }
 
-/* Most tokens that can be under way: the window rings must keep what they hold before the first. */
+/* Most tokens that can be under way: the window rings, where they turn at all, must keep what they
+ * hold before the first. */
 static uint32_t depth_most(const ossicle *engine)
 {
     uint32_t most = osl_backend_ahead_most(engine->backend);
-    uint32_t slack = engine->plan.ring_capacity - engine->hparams.shape.window;
     most = most < OSL_PICK_AHEAD_MAX ? most : OSL_PICK_AHEAD_MAX;
+    if (engine->plan.ring_capacity == engine->plan.full_capacity) {
+        return most;
+    }
+    uint32_t slack = engine->plan.ring_capacity - engine->hparams.shape.window;
     return most < slack ? most : slack;
 }
 

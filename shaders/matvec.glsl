@@ -82,30 +82,62 @@ vec4 osl_spread_x(uint vector, uint block, uint lane)
     return x;
 }
 
-float osl_spread_dot(osl_place p, uint row, uint block, vec4 x, uint lane)
+// E2M1's magnitude, doubled.
+float osl_magnitude(uint n)
+{
+    uint top = n >> 2;
+    return float(n + (n & (top * 3u)) + ((n & (n >> 1) & top) << 1));
+}
+
+// A nibble in the low bits, as a doubled integer.
+float osl_spread_nibble(uint n)
+{
+#ifdef SUBGROUP
+    // lanes 0..7 hold the table: one permutation where the formula is nine operations
+    float size = subgroupShuffle(osl_magnitude(gl_SubgroupInvocationID & 7u), n & 7u);
+#else
+    float size = osl_magnitude(n & 7u);
+#endif
+    return uintBitsToFloat(floatBitsToUint(size) | ((n & 8u) << 28));
+}
+
+// The scales of a block of ROWS rows: of row[lane] where lanes can ask one another, so that a
+// subgroup works them out at once; else nothing.
+vec2 osl_spread_scales(osl_place p, uint row, uint block)
+{
+#ifdef SUBGROUP
+    return osl_block_scale(LAYOUT, p, row, block);
+#else
+    return vec2(0.0);
+#endif
+}
+
+float osl_spread_dot(osl_place p, uint row, uint block, vec4 x, uint lane, vec2 scales, uint r)
 {
     uvec4 a = osl_block_elements(LAYOUT, p, row, block, 0u);
+#ifdef SUBGROUP
+    vec2 scale = subgroupShuffle(scales, r);
+#else
     vec2 scale = osl_block_scale(LAYOUT, p, row, block);
+#endif
     vec4 w;
     if (NIBBLES) {
-        uvec4 n = (a >> (lane * 4u)) & 15u;
-        uvec4 top = (n >> 2) & 1u;
-        uvec4 value = (n & 7u) + (n & (top * 3u)) + ((n & (n >> 1) & top) << 1);
-        w = uintBitsToFloat(floatBitsToUint(vec4(value)) | ((n & 8u) << 28));
+        a >>= lane * 4u;
+        w = vec4(osl_spread_nibble(a.x), osl_spread_nibble(a.y), osl_spread_nibble(a.z),
+                 osl_spread_nibble(a.w));
     } else {
         uvec4 b = osl_block_elements(LAYOUT, p, row, block, 1u);
         uvec4 four = lane < 4u ? uvec4(a.xz, b.xz) : uvec4(a.yw, b.yw);
         w = vec4(ivec4(four << (24u - 8u * (lane & 3u))) >> 24);
     }
-    vec4 sum = w * x;
-    return (sum.x + sum.y + sum.z + sum.w) * scale.y * scale.x;
+    return fma(w.x, x.x, fma(w.y, x.y, fma(w.z, x.z, w.w * x.w))) * scale.y * scale.x;
 }
 #endif
 
 #if PLACES == 2
-#define OSL_EACH(call) vec2(call(p[0]), call(p[1]))
+#define OSL_EACH(call) vec2(call(0), call(1))
 #else
-#define OSL_EACH(call) call(p[0])
+#define OSL_EACH(call) call(0)
 #endif
 
 // sum[r] += this lane's share of row[r] of each place times a vector.
@@ -113,11 +145,18 @@ void osl_rows_dot(osl_place p[PLACES], uint row[ROWS], uint vector, inout OSL_SU
 {
 #ifndef DOT
     if (SPREAD != 0u) {
-        uint lane = osl_lane();
+        uint lane = osl_lane(), own = row[0];
+        [[unroll]] for (uint r = 1u; r < ROWS; r++) {
+            own = lane == r ? row[r] : own;
+        }
         for (uint block = 0u; block < BLOCKS; block++) {
             vec4 x = osl_spread_x(vector, block, lane);
+            vec2 scales[PLACES];
+            for (uint i = 0u; i < PLACES; i++) {
+                scales[i] = osl_spread_scales(p[i], own, block);
+            }
             [[unroll]] for (uint r = 0u; r < ROWS; r++) {
-#define OSL_ONE(place) osl_spread_dot(place, row[r], block, x, lane)
+#define OSL_ONE(i) osl_spread_dot(p[i], row[r], block, x, lane, scales[i], r)
                 sum[r] += OSL_EACH(OSL_ONE);
 #undef OSL_ONE
             }
@@ -128,7 +167,7 @@ void osl_rows_dot(osl_place p[PLACES], uint row[ROWS], uint vector, inout OSL_SU
     for (uint block = osl_lane(); block < BLOCKS; block += LANES) {
         osl_x x = osl_x_block(vector, block);
         [[unroll]] for (uint r = 0u; r < ROWS; r++) {
-#define OSL_ONE(place) osl_dot_block(place, row[r], block, x)
+#define OSL_ONE(i) osl_dot_block(p[i], row[r], block, x)
             sum[r] += OSL_EACH(OSL_ONE);
 #undef OSL_ONE
         }

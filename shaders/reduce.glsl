@@ -39,12 +39,13 @@ uint osl_index()
 
 uint osl_lane()
 {
-    return osl_index() % LANES;
+    return TEAMS == 1u ? osl_index() : osl_index() % LANES;
 }
 
+// A literal where there is one team: rows are then known to be the same for all lanes.
 uint osl_team()
 {
-    return osl_index() / LANES;
+    return TEAMS == 1u ? 0u : osl_index() / LANES;
 }
 
 // The sum of value over the workgroup, for everyone. Nothing read before is needed after.

@@ -45,7 +45,7 @@ static inline void run_raw(ossicle *engine, struct outcome *out)
 static inline void run_conversations(ossicle *engine, struct outcome *out)
 {
     struct answer_log log;
-    for (uint64_t seed = 0; seed < 8; seed++) {
+    for (uint64_t seed = 0; seed < 4; seed++) {
         struct ossicle_conversation conversation = {.tools_json = seed % 2 ? script_tools : NULL};
         MUST(engine, ossicle_open(engine, &conversation));
         for (uint32_t turn = 0; turn < 3; turn++) {

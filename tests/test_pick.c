@@ -206,11 +206,11 @@ static void filters_are_the_hosts(void **state)
 {
     static struct bench bench;
     static struct answer_log want, got;
-    for (uint32_t i = 0; i < 12; i++) {
+    for (uint32_t i = 0; i < 7; i++) {
         struct ossicle_sampling sampling;
         ossicle_sampling_init(&sampling);
         sampling.seed = i;
-        sampling.max_tokens = 40;
+        sampling.max_tokens = 30;
         sampling.temperature = 0.9f;
         sampling.top_k = i % 2 ? 12 : 0;
         sampling.top_p = i % 3 ? 0.9f : 1;
@@ -248,7 +248,8 @@ static void run_two_turns(struct bench *bench, struct outcome *out)
     }
 }
 
-/* At every call in turn; tokens under way are lost with it, and their random numbers are not. */
+/* At every call in turn, later at one in four; tokens under way are lost with it, and their random
+ * numbers are not. */
 static void text_survives_a_lost_device(void **state)
 {
     static struct bench bench;
@@ -258,7 +259,7 @@ static void text_survives_a_lost_device(void **state)
     run_two_turns(&bench, &want);
     finish(bench.rig.engine, &want);
     teardown(&bench);
-    for (uint32_t call = 1;; call++) {
+    for (uint32_t call = 1;; call += call < 60 ? 1 : 4) {
         memset(&got, 0, sizeof got);
         setup(&bench, 6, 32);
         bench.fake.lost_after = call;
@@ -271,7 +272,6 @@ static void text_survives_a_lost_device(void **state)
             fail_msg("lost at call %u: another text", call);
         }
         if (!lost) {
-            printf("lost at each of %u calls\n", call - 1);
             assert_true(call > 50);
             return;
         }

@@ -8,8 +8,9 @@
 #              then build/sid's, whatever is given); llama.cpp's Vulkan backend beside it
 #     FOLDER   may be that of parity_reference, so that its reference's answers serve here too
 # On a software device each tier is run as a card would run it too (--vulkan-as-card), on the shapes
-# that PARITY_CARD names (default: tiny). PARITY_DEVICE: which device instead of the first. PARITY_QUICK: the largest shape at the highest
-# tier only (a minute less a tier on a software driver).
+# that PARITY_CARD names (default: tiny). PARITY_DEVICE: which device instead of the first.
+# PARITY_QUICK: the largest shape at the highest tier only (a minute less a tier on a software
+# driver).
 # Exit 77 with the reason where there is no device.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)

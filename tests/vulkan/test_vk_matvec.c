@@ -170,7 +170,7 @@ static void sweep(enum osl_vk_tier tier, enum guise guise)
         for (uint32_t t = 0; t < type_count; t++) {
             run_checks(&shapes[s], types[t], seed++);
         }
-        for (uint32_t i = 0; s == 0 && i < 4; i++) { /* all turns of a seed, on the model's types */
+        for (uint32_t i = 0; s == 0 && i < 3; i++) { /* all turns of a seed, on the model's types */
             run_checks(&shapes[s], types[0], i);
         }
         close_tier();
