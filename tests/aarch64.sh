@@ -65,7 +65,8 @@ run_tests() {
         { cat "$log" >&2; say "FAILED on $cpu"; exit 1; }
     grep -E 'tests passed' "$log" >&2
 }
-run_tests max i8mm -L unit
+# test_pick loses a device hundreds of times: minutes under emulation, and nothing of ARM's in it.
+run_tests max i8mm -L unit -E '^test_pick$'
 run_tests cortex-a76 dotprod -R '^test_(kernels|executor|engine)'
 run_tests cortex-a53 neon -R '^test_(kernels|executor|engine)'
 
