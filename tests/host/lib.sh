@@ -10,7 +10,8 @@ set -u
 ossicle=$1
 make_gguf=$2
 dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+# Not in a child that a signal ends before it has become the program: it has this trap too.
+trap '[ $BASHPID != $$ ] || rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 export XDG_STATE_HOME=$dir/state # nothing of a test is kept in the user's home
 failures=0

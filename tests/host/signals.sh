@@ -7,6 +7,7 @@ model
 long="run -m model.gguf --context 100000 --budget 4G --seed 1 --show-reasoning $(endless)"
 # stops SIGNAL CODE: sent after the first byte, it ends the answer cleanly with this exit code.
 stops() {
+    rm -f out # of the last call
     # shellcheck disable=SC2086  # words
     "$ossicle" $long hello >out 2>&1 &
     local pid=$!
@@ -22,7 +23,12 @@ stops TERM 143
 # shellcheck disable=SC2086
 "$ossicle" $long --json hello >out 2>err &
 pid=$!
-sleep 2
+for _ in $(seq 200); do # 10 s at most, until the program handles SIGINT
+    caught=$(sed -n 's/^SigCgt:[[:space:]]*/0x/p' /proc/$pid/status)
+    [ $((caught & 2)) = 0 ] || break
+    sleep 0.05
+done
+sleep 1
 kill -INT $pid
 wait $pid
 got=$?
