@@ -5,7 +5,7 @@
 #   platform/posix/install.sh GROUP...
 #     build    compiler, cmake, ninja, glslang and the libraries Ossicle stands on
 #     tests    cmocka, the tools the tests drive, the aarch64 cross compiler and its emulator
-#     checks   clang, for the second compiler of .ci/run
+#     checks   clang, for the second compiler of .ci/run; llvm-mca, which times ARM's inner loops
 #     parity   debootstrap, to make the folder that holds llama.cpp
 #     bench    as parity
 #
@@ -28,7 +28,7 @@ packages_of() {
             echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
         fi
         ;;
-    checks) echo clang ;;
+    checks) echo clang llvm-mca-19=llvm-19 ;;
     parity | bench) echo debootstrap curl jq ;;
     *)
         say "install.sh: no group '$1'; the groups are build, tests, checks, parity, bench"
