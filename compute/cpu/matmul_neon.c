@@ -43,11 +43,10 @@ OSL_NEON_INLINE void multiply_panel(enum osl_dtype dtype, float32x4_t acc[2], co
                                            vld1q_s8(w + r * OSL_BLOCK_COLS + 16), 1.0f};
             for (uint32_t t = 0; t < tokens; t++) {
                 const int8_t *q = x[t] + (size_t)b * OSL_ACT_BLOCK_BYTES;
-                int32x4_t high =
-                    osl_neon_block_products(dtype, block, vld1q_s8(q), vld1q_s8(q + 16));
-                int32x4_t low =
-                    osl_neon_block_products(dtype, block, vld1q_s8(q + 32), vld1q_s8(q + 48));
-                sum[t][r] = vaddq_s32(vshlq_n_s32(high, 8), low);
+                int32x4_t high = osl_neon_add_block_products(vdupq_n_s32(0), dtype, block,
+                                                             vld1q_s8(q), vld1q_s8(q + 16));
+                sum[t][r] = osl_neon_add_block_products(vshlq_n_s32(high, 8), dtype, block,
+                                                        vld1q_s8(q + 32), vld1q_s8(q + 48));
             }
         }
         float32x4_t scale = vld1q_f32(w_scale);

@@ -2,11 +2,11 @@
  * Contract: compute/kernels.h; the walk: matvec_neon.h. */
 #include "matvec_neon.h"
 
-OSL_NEON_INLINE int32x4_t dot_products(enum osl_dtype dtype, struct osl_neon_block block,
-                                       int8x16_t x_low, int8x16_t x_high)
+OSL_NEON_INLINE int32x4_t dot_products(int32x4_t sum, enum osl_dtype dtype,
+                                       struct osl_neon_block block, int8x16_t x_low,
+                                       int8x16_t x_high)
 {
-    int32x4_t sum = vdotq_s32(vdupq_n_s32(0), block.low, x_low);
-    return vdotq_s32(sum, block.high, x_high);
+    return vdotq_s32(vdotq_s32(sum, block.low, x_low), block.high, x_high);
 }
 
 OSL_NEON_DEFINE_MATVEC(osl_dotprod_matvec_mxfp4, OSL_DTYPE_MXFP4, dot_products)

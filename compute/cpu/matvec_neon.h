@@ -1,70 +1,117 @@
 /* The walk of a quantised matvec, shared by the levels, which differ in how they multiply a block.
  *
  * One row at a time in file order: a decode step is bound by the memory, the core has only to keep
- * up with it. Integer sums of a block are exact; four accumulators of four lanes take the blocks
- * in turn, so the order of additions depends on cols alone. */
+ * up with it. Four blocks make a round: their exact integer sums become the four lanes of one
+ * vector, so that conversion, scales and the addition are paid once for 128 weights. Lane i of the
+ * accumulator adds blocks i, i + 4, ... in rising order: the order depends on cols alone. */
 #ifndef OSL_MATVEC_NEON_H
 #define OSL_MATVEC_NEON_H
 
 #include "neon.h"
 
-/* Blocks a round: enough independent work to hide latencies, which an in-order core cannot
- * (llvm-mca, Cortex-A53, plain MXFP4: 24 cycles a block; 35 with two). */
 #define OSL_NEON_ROUND_BLOCKS 4
 
-/* The products of a block with 32 activations in four partial sums. */
-typedef int32x4_t osl_neon_products(enum osl_dtype dtype, struct osl_neon_block block,
-                                    int8x16_t x_low, int8x16_t x_high);
+/* sum + the products of a block with 32 activations, spread over the lanes in any way. */
+typedef int32x4_t osl_neon_add_products(int32x4_t sum, enum osl_dtype dtype,
+                                        struct osl_neon_block block, int8x16_t x_low,
+                                        int8x16_t x_high);
 
-OSL_NEON_INLINE float32x4_t osl_neon_add_block(float32x4_t acc, enum osl_dtype dtype,
-                                               osl_neon_products *products, const uint8_t *weight,
-                                               const int8_t *q, float scale)
+/* The bits of two consecutive blocks' scales, put together in a general register: its units are
+ * idle here, while writing a lane of a vector would take a turn of the multipliers. */
+OSL_NEON_INLINE uint64_t osl_neon_mxfp4_scale_pair(const uint8_t *row, uint32_t count)
 {
-    struct osl_neon_block block = osl_neon_load_block(dtype, weight);
-    int32x4_t high = products(dtype, block, vld1q_s8(q), vld1q_s8(q + 16));
-    int32x4_t low = products(dtype, block, vld1q_s8(q + 32), vld1q_s8(q + 48));
-    int32x4_t sum = vaddq_s32(vshlq_n_s32(high, 8), low); /* both planes of the activations */
-    return vfmaq_n_f32(acc, vcvtq_f32_s32(sum), block.scale * scale);
+    uint64_t pair = osl_neon_e8m0_half_bits[row[0]];
+    if (count > 1) {
+        pair |= (uint64_t)osl_neon_e8m0_half_bits[row[OSL_MXFP4_BLOCK_BYTES]] << 32;
+    }
+    return pair;
 }
 
-OSL_NEON_INLINE float osl_neon_row_dot(enum osl_dtype dtype, osl_neon_products *products,
+OSL_NEON_INLINE uint64_t osl_neon_q8_0_scale_bits(const uint8_t *row)
+{
+    uint16_t half;
+    memcpy(&half, row, sizeof half);
+    return half;
+}
+
+/* The scales of the first `count` (1..4, a constant) blocks of a row, zeros behind them. */
+OSL_NEON_INLINE float32x4_t osl_neon_round_scales(enum osl_dtype dtype, const uint8_t *row,
+                                                  uint32_t count)
+{
+    if (dtype == OSL_DTYPE_MXFP4) {
+        uint64_t low = osl_neon_mxfp4_scale_pair(row, count);
+        uint64_t high = 0;
+        if (count > 2) {
+            high = osl_neon_mxfp4_scale_pair(row + 2 * OSL_MXFP4_BLOCK_BYTES, count - 2);
+        }
+        return vreinterpretq_f32_u64(vcombine_u64(vcreate_u64(low), vcreate_u64(high)));
+    }
+    uint64_t bits = osl_neon_q8_0_scale_bits(row);
+    for (uint32_t i = 1; i < count; i++) {
+        bits |= osl_neon_q8_0_scale_bits(row + (size_t)i * OSL_Q8_0_BLOCK_BYTES) << 16 * i;
+    }
+    return vcvt_f32_f16(vreinterpret_f16_u64(vcreate_u64(bits)));
+}
+
+/* acc + four (or, at the end of a row, `count`) blocks times their activations. */
+OSL_NEON_INLINE float32x4_t osl_neon_add_round(float32x4_t acc, enum osl_dtype dtype,
+                                               osl_neon_add_products *add_products,
+                                               const uint8_t *row, const int8_t *q,
+                                               const float *scale, uint32_t count)
+{
+    const uint32_t block_bytes = osl_neon_block_bytes(dtype);
+    int32x4_t sum[OSL_NEON_ROUND_BLOCKS];
+    for (uint32_t i = 0; i < OSL_NEON_ROUND_BLOCKS; i++) {
+        sum[i] = vdupq_n_s32(0);
+        if (i < count) {
+            struct osl_neon_block block = osl_neon_load_block(dtype, row + (size_t)i * block_bytes);
+            const int8_t *x = q + (size_t)i * OSL_ACT_BLOCK_BYTES;
+            sum[i] = add_products(sum[i], dtype, block, vld1q_s8(x), vld1q_s8(x + 16));
+            sum[i] = vshlq_n_s32(sum[i], 8); /* the high plane's, worth 256 each */
+            sum[i] = add_products(sum[i], dtype, block, vld1q_s8(x + 32), vld1q_s8(x + 48));
+        }
+    }
+    float x_scale[OSL_NEON_ROUND_BLOCKS] = {0};
+    memcpy(x_scale, scale, count * sizeof *scale);
+    float32x4_t factor = vmulq_f32(osl_neon_round_scales(dtype, row, count), vld1q_f32(x_scale));
+    int32x4_t sums = osl_neon_sums_s32(sum[0], sum[1], sum[2], sum[3]);
+    return vfmaq_f32(acc, vcvtq_f32_s32(sums), factor);
+}
+
+OSL_NEON_INLINE float osl_neon_row_dot(enum osl_dtype dtype, osl_neon_add_products *add_products,
                                        const uint8_t *row, uint32_t cols, const int8_t *q,
                                        const float *scale)
 {
-    const uint32_t block_bytes = osl_neon_block_bytes(dtype);
+    const uint32_t round_bytes = OSL_NEON_ROUND_BLOCKS * osl_neon_block_bytes(dtype);
     uint32_t blocks = cols / OSL_BLOCK_COLS;
-    float32x4_t acc[OSL_NEON_ROUND_BLOCKS];
-    for (int i = 0; i < OSL_NEON_ROUND_BLOCKS; i++) {
-        acc[i] = vdupq_n_f32(0.0f);
-    }
-    uint32_t b = 0;
-    for (; b + OSL_NEON_ROUND_BLOCKS <= blocks; b += OSL_NEON_ROUND_BLOCKS) {
+    float32x4_t acc = vdupq_n_f32(0.0f);
+    for (; blocks >= OSL_NEON_ROUND_BLOCKS; blocks -= OSL_NEON_ROUND_BLOCKS) {
         /* A round is 68 or 136 bytes: one or two cache lines. */
         __builtin_prefetch(row + OSL_NEON_PREFETCH_BYTES);
         if (dtype == OSL_DTYPE_Q8_0) {
             __builtin_prefetch(row + OSL_NEON_PREFETCH_BYTES + 64);
         }
-        for (uint32_t i = 0; i < OSL_NEON_ROUND_BLOCKS; i++) {
-            acc[i] = osl_neon_add_block(acc[i], dtype, products, row, q, scale[b + i]);
-            row += block_bytes;
-            q += OSL_ACT_BLOCK_BYTES;
-        }
+        acc = osl_neon_add_round(acc, dtype, add_products, row, q, scale, OSL_NEON_ROUND_BLOCKS);
+        row += round_bytes;
+        q += OSL_NEON_ROUND_BLOCKS * OSL_ACT_BLOCK_BYTES;
+        scale += OSL_NEON_ROUND_BLOCKS;
     }
-    for (; b < blocks; b++) {
-        acc[0] = osl_neon_add_block(acc[0], dtype, products, row, q, scale[b]);
-        row += block_bytes;
-        q += OSL_ACT_BLOCK_BYTES;
+    switch (blocks) {
+    case 1: acc = osl_neon_add_round(acc, dtype, add_products, row, q, scale, 1); break;
+    case 2: acc = osl_neon_add_round(acc, dtype, add_products, row, q, scale, 2); break;
+    case 3: acc = osl_neon_add_round(acc, dtype, add_products, row, q, scale, 3); break;
+    default: break;
     }
-    return vaddvq_f32(vaddq_f32(vaddq_f32(acc[0], acc[1]), vaddq_f32(acc[2], acc[3])));
+    return vaddvq_f32(acc);
 }
 
-#define OSL_NEON_DEFINE_MATVEC(name, dtype, products)                                              \
+#define OSL_NEON_DEFINE_MATVEC(name, dtype, add_products)                                          \
     void name(float *out, const void *weight, uint64_t row_bytes, uint32_t rows, uint32_t cols,    \
               const struct osl_act *x)                                                             \
     {                                                                                              \
         const uint8_t *row = weight;                                                               \
         for (uint32_t r = 0; r < rows; r++, row += row_bytes) {                                    \
-            out[r] = osl_neon_row_dot(dtype, products, row, cols, x->q, x->scale);                 \
+            out[r] = osl_neon_row_dot(dtype, add_products, row, cols, x->q, x->scale);             \
         }                                                                                          \
     }
 

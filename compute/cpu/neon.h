@@ -70,20 +70,21 @@ OSL_NEON_INLINE struct osl_neon_block osl_neon_load_q8_0(const uint8_t *block)
     };
 }
 
-/* The block's products with 32 activations in four exact partial sums, without sdot. Two products
+/* sum + the block's products with 32 activations, spread over the lanes, without sdot. Two products
  * of Q8_0 fit 16 bits (2 * 128 * 127 = 32512); of MXFP4, where |w| <= 12, even four do. */
-OSL_NEON_INLINE int32x4_t osl_neon_block_products(enum osl_dtype dtype, struct osl_neon_block block,
-                                                  int8x16_t x_low, int8x16_t x_high)
+OSL_NEON_INLINE int32x4_t osl_neon_add_block_products(int32x4_t sum, enum osl_dtype dtype,
+                                                      struct osl_neon_block block, int8x16_t x_low,
+                                                      int8x16_t x_high)
 {
     int16x8_t low = vmull_s8(vget_low_s8(block.low), vget_low_s8(x_low));
     low = vmlal_high_s8(low, block.low, x_low);
     if (dtype == OSL_DTYPE_MXFP4) {
         low = vmlal_s8(low, vget_low_s8(block.high), vget_low_s8(x_high));
-        return vpaddlq_s16(vmlal_high_s8(low, block.high, x_high));
+        return vpadalq_s16(sum, vmlal_high_s8(low, block.high, x_high));
     }
     int16x8_t high = vmull_s8(vget_low_s8(block.high), vget_low_s8(x_high));
     high = vmlal_high_s8(high, block.high, x_high);
-    return vpadalq_s16(vpaddlq_s16(low), high);
+    return vpadalq_s16(vpadalq_s16(sum, low), high);
 }
 
 /* dtype is a constant wherever this is called, so one branch remains. */
