@@ -39,6 +39,26 @@ struct osl_candidates {
     uint32_t pickable; /* how many can be */
 };
 
+/* What one kind of op did, summed over steps. */
+struct osl_time {
+    const char *name;
+    uint32_t dispatches; /* times it ran */
+    uint64_t ns;         /* 0: not timed */
+    uint64_t waited_ns;  /* of ns, that threads waited for one another, on average */
+    uint64_t bytes;      /* of weights and cache read */
+    uint64_t operations; /* of matrices: two for each product */
+    double peak_ns;      /* that these take at the peaks found; 0: none is known */
+};
+
+/* The fastest that matrices of a type can be multiplied here: the instruction's rate in operations
+ * per second, a product of a weight taking so many of its products. */
+struct osl_peak_found {
+    enum osl_dtype dtype;
+    const char *instruction;
+    uint32_t products;
+    double rate;
+};
+
 struct osl_backend;
 
 struct osl_backend_ops {
@@ -60,6 +80,10 @@ struct osl_backend_ops {
     enum osl_status (*restart)(struct osl_backend *, struct osl_error *);
     uint64_t (*weight_bytes)(const struct osl_backend *);
     double (*bandwidth)(struct osl_backend *, uint32_t repeats);
+    uint32_t (*times)(struct osl_backend *, bool prefill, struct osl_time *out,
+                      uint32_t most); /* NULL: counts nothing */
+    uint32_t (*peaks)(struct osl_backend *, uint32_t repeats, struct osl_peak_found *out,
+                      uint32_t most); /* NULL: knows none */
     void (*close)(struct osl_backend *);
 };
 
@@ -160,6 +184,20 @@ static inline uint64_t osl_backend_weight_bytes(const struct osl_backend *b)
 static inline double osl_backend_bandwidth(struct osl_backend *b, uint32_t repeats)
 {
     return b->ops->bandwidth(b, repeats);
+}
+/* What prefill or decode steps did since the last call, a kind of op each ("embed" runs once a
+ * step); at most `most`; returns how many. Times only where they were asked for at the start. */
+static inline uint32_t osl_backend_times(struct osl_backend *b, bool prefill, struct osl_time *out,
+                                         uint32_t most)
+{
+    return b->ops->times == NULL ? 0 : b->ops->times(b, prefill, out, most);
+}
+/* Measures the peaks for the types of the model's matrices, a few milliseconds each, best of
+ * repeats; osl_backend_times goes by the best found since repeats was 0, which forgets. */
+static inline uint32_t osl_backend_peaks(struct osl_backend *b, uint32_t repeats,
+                                         struct osl_peak_found *out, uint32_t most)
+{
+    return b->ops->peaks == NULL ? 0 : b->ops->peaks(b, repeats, out, most);
 }
 static inline void osl_backend_close(struct osl_backend *b)
 {

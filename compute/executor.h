@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "backend.h"
 #include "kernels.h"
 #include "platform/platform.h"
 #include "schedule.h"
@@ -52,7 +53,8 @@ struct osl_executor_config {
     struct osl_executor_limits limits;
     void *buffer[OSL_BUFFER_COUNT]; /* placed by the plan */
     const atomic_bool *abort;       /* polled between ops; may be set from a signal handler */
-    bool poison; /* tests: fill overlaid buffers with NaN when they become live */
+    bool poison;  /* tests: fill overlaid buffers with NaN when they become live */
+    bool profile; /* time every kind of op, for osl_executor_times */
 };
 
 OSL_MUST_USE enum osl_status osl_executor_init(void *memory, uint64_t bytes,
@@ -70,6 +72,19 @@ const float *osl_executor_logits(const struct osl_executor *executor);
 /* Bytes of weight matrices read by the last step, for bench's bandwidth: every matrix and every
  * expert that was chosen once, an embedding row per token; norms and biases are not counted. */
 uint64_t osl_executor_weight_bytes(const struct osl_executor *executor);
+
+/* What steps of a kind read and did since the last call, by kind of op, and with config.profile how
+ * long it took; as osl_backend_times. */
+uint32_t osl_executor_times(struct osl_executor *executor, enum osl_step_kind kind,
+                            struct osl_time *out, uint32_t most);
+
+/* As osl_backend_peaks. */
+uint32_t osl_executor_peaks(struct osl_executor *executor, uint32_t repeats,
+                            struct osl_peak_found *out, uint32_t most);
+
+/* Operations per second of an instruction on all threads of a team; best of `repeats` bursts. */
+double osl_peak_rate(struct osl_team *team, uint32_t thread_count, const struct osl_peak *peak,
+                     uint32_t repeats);
 
 /* Read bandwidth of this machine in bytes/s with this team: streams over [data, data+bytes), a
  * region of weights larger than the caches, and takes the best of `repeats`. */

@@ -149,6 +149,26 @@ typedef void osl_attend_merge_fn(const struct osl_attend *a, const float *parts,
 /* A block of keys and values as f32, 64 * OSL_HEAD_DIM_MAX * 4 bytes each, and running sums. */
 #define OSL_ATTEND_SCRATCH_BYTES (192 * 1024)
 
+/* ---- Yardsticks -------------------------------------------------------------------------- */
+
+/* Reads [data, data + bytes) as fast as the level can and does nothing with it; may leave out the
+ * last 255 bytes. */
+typedef void osl_read_fn(const void *data, uint64_t bytes);
+
+/* A multiplying instruction, as fast as it goes: `rounds` (1..) rounds in registers alone. */
+struct osl_peak {
+    const char *instruction;
+    void (*burst)(uint64_t rounds);
+    uint32_t operations; /* of a round; a multiplication and its addition are two */
+};
+
+/* What bounds the matmul of a type of weight: its instruction, and how many products of that one
+ * product of a weight takes. Two for activations of 16 bits as two planes of int8. */
+struct osl_ceiling {
+    const struct osl_peak *peak; /* NULL: unknown */
+    uint32_t products;
+};
+
 /* ---- Tables ------------------------------------------------------------------------------ */
 
 struct osl_kernels {
@@ -164,6 +184,8 @@ struct osl_kernels {
     osl_attend_prefill_fn *attend_prefill[OSL_KV_TYPES];
     osl_attend_part_fn *attend_part[OSL_KV_TYPES];
     osl_attend_merge_fn *attend_merge;
+    struct osl_ceiling ceiling[OSL_DTYPE_END]; /* of matmul */
+    osl_read_fn *read;                         /* NULL: nothing wider than C */
 };
 
 /* Every table this build holds and this CPU can run, best first; the last is always plain.

@@ -180,7 +180,7 @@ uint64_t osl_session_bytes(const struct osl_plan *plan)
 }
 
 static enum osl_status start_backend(ossicle *engine, uint8_t *memory, void *backend_memory,
-                                     bool poison)
+                                     const struct ossicle_config *asked)
 {
     const struct osl_plan *plan = &engine->plan;
     enum osl_status status =
@@ -198,7 +198,8 @@ static enum osl_status start_backend(ossicle *engine, uint8_t *memory, void *bac
                 .team = engine->team,
                 .limits = plan->limits,
                 .abort = &engine->cancel,
-                .poison = poison,
+                .poison = asked->poison,
+                .profile = asked->profile,
             },
         .marks = region(memory, plan, OSL_REGION_MARKS),
         .mark_count = plan->marks + 1, /* and the turn's */
@@ -256,7 +257,7 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
                          engine->hparams.shape.vocab);
     place_cache(engine, memory);
     place_session(engine, memory);
-    status = start_backend(engine, memory, backend_memory, config->poison);
+    status = start_backend(engine, memory, backend_memory, config);
     if (status == OSL_OK && plan->device.vulkan) {
         status = osl_engine_start_device(engine, config);
     }

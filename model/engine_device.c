@@ -54,8 +54,8 @@ static bool on_device(const ossicle *engine)
 
 void osl_engine_device_stats(const ossicle *engine, struct ossicle_stats *out)
 {
-    const char *note = engine->device_note[0] != '\0' ? engine->device_note
-                                                      : engine->plan.device.note;
+    const char *note =
+        engine->device_note[0] != '\0' ? engine->device_note : engine->plan.device.note;
     snprintf(out->device_note, sizeof out->device_note, "%s", note);
     out->device_restarts = engine->restarts;
     snprintf(out->device, sizeof out->device, "cpu");
@@ -73,18 +73,37 @@ void osl_engine_device_stats(const ossicle *engine, struct ossicle_stats *out)
     out->device_checks_ns = report.checks_kept ? 0 : report.checks_ns;
 }
 
-uint32_t ossicle_times(ossicle *engine, bool prefill, struct ossicle_time *times_out, uint32_t most)
+uint32_t ossicle_times(ossicle *engine, bool prefill, struct ossicle_time *out, uint32_t most)
 {
-    struct osl_vulkan_time times[OSL_TIMES_MAX];
-    if (!on_device(engine)) {
-        return 0;
-    }
-    uint32_t count = osl_vulkan_times(engine->backend, prefill, times,
-                                      most < OSL_TIMES_MAX ? most : OSL_TIMES_MAX);
+    struct osl_time times[OSL_TIMES_MAX];
+    uint32_t count = osl_backend_times(engine->backend, prefill, times,
+                                       most < OSL_TIMES_MAX ? most : OSL_TIMES_MAX);
     for (uint32_t t = 0; t < count; t++) {
-        snprintf(times_out[t].name, sizeof times_out[t].name, "%s", times[t].name);
-        times_out[t].dispatches = times[t].dispatches;
-        times_out[t].ns = times[t].ns;
+        out[t] = (struct ossicle_time){
+            .dispatches = times[t].dispatches,
+            .ns = times[t].ns,
+            .waited_ns = times[t].waited_ns,
+            .bytes = times[t].bytes,
+            .operations = times[t].operations,
+            .peak_ns = times[t].peak_ns,
+        };
+        snprintf(out[t].name, sizeof out[t].name, "%s", times[t].name);
+    }
+    return count;
+}
+
+uint32_t ossicle_peaks(ossicle *engine, uint32_t repeats, struct ossicle_peak *out, uint32_t most)
+{
+    struct osl_peak_found found[OSL_DTYPE_END];
+    uint32_t count = osl_backend_peaks(engine->backend, repeats, found,
+                                       most < OSL_DTYPE_END ? most : OSL_DTYPE_END);
+    for (uint32_t p = 0; p < count; p++) {
+        out[p] = (struct ossicle_peak){
+            .products = found[p].products,
+            .operations_per_second = found[p].rate,
+        };
+        snprintf(out[p].type, sizeof out[p].type, "%s", osl_dtype_name(found[p].dtype));
+        snprintf(out[p].instruction, sizeof out[p].instruction, "%s", found[p].instruction);
     }
     return count;
 }

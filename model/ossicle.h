@@ -110,7 +110,7 @@ struct ossicle_config {
     void (*(*vulkan_entry)(void *instance, const char *name))(void);
     bool vulkan_validation;       /* tests: with the validation layer, messages go to the log */
     bool vulkan_as_card;          /* tests: a software device gets what a discrete GPU would */
-    bool profile;                 /* time every dispatch, for ossicle_times */
+    bool profile;                 /* time every kind of op, for ossicle_times */
     enum ossicle_kv kv;
     enum ossicle_weights weights;
     const char *cpu_level;        /* NULL: best; else a name ossicle_stats may report */
@@ -423,16 +423,28 @@ void ossicle_stats(const ossicle *engine, struct ossicle_stats *stats_out);
 /* Read bandwidth over the weights with this engine's threads, bytes per second, best of repeats. */
 double ossicle_bandwidth(ossicle *engine, uint32_t repeats);
 
-/* With config.profile on a Vulkan device: time of each op, summed over the prefill or decode steps
- * since the last call (each embeds once: dispatches of "embed" counts them); at most `most`;
- * returns how many. */
+/* Each kind of op, summed over the prefill or decode steps since the last call ("embed" runs once
+ * in each); at most `most`; returns how many. Times with config.profile only; bytes and operations
+ * on the CPU, always; a Vulkan device says nothing without profile. */
 struct ossicle_time {
     char name[32];
-    uint32_t dispatches;
-    uint64_t ns;
+    uint32_t dispatches;        /* times it ran */
+    uint64_t ns, waited_ns;     /* of ns, that threads waited for one another, on average */
+    uint64_t bytes, operations; /* of weights and cache; of matrices, two for a weight and token */
+    double peak_ns;             /* that operations take at ossicle_peaks; 0: not known */
 };
-uint32_t ossicle_times(ossicle *engine, bool prefill, struct ossicle_time *times_out,
-                       uint32_t most);
+uint32_t ossicle_times(ossicle *engine, bool prefill, struct ossicle_time *out, uint32_t most);
+
+/* How fast the instructions that multiply matrices are, on all threads, a type of weight each: of
+ * the instruction's products, a product of a weight takes `products`. Some milliseconds each, best
+ * of repeats; ossicle_times goes by the best since repeats was 0, which forgets. Returns how many,
+ * at most `most`: none on a Vulkan device and in the plain level. */
+struct ossicle_peak {
+    char type[8], instruction[24];
+    uint32_t products;
+    double operations_per_second; /* two for each product */
+};
+uint32_t ossicle_peaks(ossicle *engine, uint32_t repeats, struct ossicle_peak *out, uint32_t most);
 
 /* Runs every shader of a Vulkan device against the plain C op, on the widths of the 20b; uses
  * config's device_index, vulkan_tier, state_dir and vulkan_entry. line as below. *tier_out [16] is

@@ -361,6 +361,7 @@ void rig_start(struct rig *rig, const struct rig_options *options)
                    .thread_count = options->threads},
         .abort = &rig->abort,
         .poison = options->poison,
+        .profile = options->profile,
     };
     place_cache(rig);
     place_buffers(rig, &config.limits, config.buffer);

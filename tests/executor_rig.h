@@ -39,6 +39,7 @@ struct rig_options {
     uint32_t logits_rows;
     bool overlay; /* place buffers by lifetime, on top of each other */
     bool poison;
+    bool profile;
     const struct osl_kernels *kernels;
 };
 

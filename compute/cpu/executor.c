@@ -242,7 +242,7 @@ bool osl_worker_meet(struct osl_worker *worker)
         this_phase->stop = abort != NULL && atomic_load_explicit(abort, memory_order_relaxed);
         osl_share_reset(&next_phase->share);
     }
-    osl_team_barrier(executor->config.team);
+    osl_worker_wait(worker);
     worker->phase++;
     return !this_phase->stop;
 }
@@ -296,6 +296,7 @@ static bool embed(struct osl_worker *worker, const struct osl_op *op)
     if (worker->index == 0) {
         executor->weight_bytes += step->token_count * table->row_bytes;
     }
+    osl_worker_count_bytes(worker, step->token_count * table->row_bytes);
     return osl_worker_meet(worker);
 }
 
@@ -358,12 +359,15 @@ static void walk(void *context, uint32_t thread_index, uint32_t thread_count)
         .index = thread_index,
         .count = thread_count,
         .own = osl_scratch_at(executor, layout->thread + thread_index * layout->thread_bytes),
+        .slot_ns = executor->config.profile ? osl_clock_ns() : 0,
     };
     const struct osl_schedule *schedule = executor->config.schedule;
     bool going = osl_worker_meet(&worker);
     for (uint32_t i = 0; going && i < schedule->op_count; i++) {
+        (void)osl_worker_enter(&worker, osl_slot_of(schedule, &schedule->ops[i]));
         going = run_op(&worker, &schedule->ops[i]);
     }
+    osl_worker_back(&worker, OSL_SLOT_EMBED); /* what was under way has ended */
     if (thread_index == 0) {
         executor->aborted = !going;
     }

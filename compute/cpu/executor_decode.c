@@ -105,10 +105,10 @@ static void rmsnorm(const struct osl_worker *worker, const struct osl_op *op, ui
                                       executor->shape.rms_eps);
 }
 
-static void count_bytes(struct osl_worker *worker, const struct osl_op *op, uint32_t experts)
+static void count_weights(struct osl_worker *worker, const struct osl_op *op, uint32_t experts)
 {
-    for (uint32_t w = 0; worker->index == 0 && w < op->weight_count; w++) {
-        worker->executor->weight_bytes += experts * op->weight[w]->expert_bytes;
+    for (uint32_t w = 0; w < op->weight_count; w++) {
+        osl_worker_count(worker, op->weight[w], experts, experts);
     }
 }
 
@@ -148,7 +148,7 @@ static bool matmul(struct osl_worker *worker, const struct osl_op *op)
             out[row + r] += to[r];
         }
     }
-    count_bytes(worker, op, 1);
+    count_weights(worker, op, 1);
     return osl_worker_meet(worker);
 }
 
@@ -231,6 +231,9 @@ static bool attention(struct osl_worker *worker, const struct osl_op *op)
             atomic_store_explicit(&executor->parts_done[kv_head], 0, memory_order_relaxed);
         }
     }
+    osl_worker_count_bytes(worker, 2ull * s->kv_heads * (end - begin) *
+                                       osl_kv_row_bytes(executor->config.schedule->kv_type,
+                                                        s->head_dim));
     return osl_worker_meet(worker);
 }
 
@@ -259,7 +262,7 @@ static bool expert_up(struct osl_worker *worker, const struct osl_op *op)
         executor->config.kernels->swiglu(out, own_rows(worker), count, s->swiglu_alpha,
                                          s->swiglu_limit);
     }
-    count_bytes(worker, op, s->experts_used);
+    count_weights(worker, op, s->experts_used);
     return osl_worker_meet(worker);
 }
 
@@ -291,7 +294,7 @@ static bool expert_down(struct osl_worker *worker, const struct osl_op *op)
             out[r] += sum[r];
         }
     }
-    count_bytes(worker, op, s->experts_used);
+    count_weights(worker, op, s->experts_used);
     return osl_worker_meet(worker);
 }
 
@@ -310,7 +313,7 @@ bool osl_decode_logits(struct osl_worker *worker, const struct osl_op *op, uint3
         uint32_t count = weight->rows - at < piece ? weight->rows - at : piece;
         matvec_rows(worker, out + at, weight, op->bias[0], 0, at, count, &x);
     }
-    count_bytes(worker, op, 1);
+    count_weights(worker, op, 1);
     return osl_worker_meet(worker);
 }
 

@@ -73,10 +73,13 @@ static bool quantize_rows(struct osl_worker *worker, enum osl_buffer buffer, uin
     const struct osl_executor *executor = worker->executor;
     uint32_t cols = osl_input_cols(executor, buffer);
     const float *in = osl_buffer_f32(executor, buffer);
+    enum osl_slot slot = osl_worker_enter(worker, OSL_SLOT_QUANTIZE);
     for (uint32_t row; (row = osl_worker_take(worker, 1, rows)) < rows;) {
         quantize_row(executor, in + (uint64_t)row * cols, row, cols);
     }
-    return osl_worker_meet(worker);
+    bool going = osl_worker_meet(worker);
+    osl_worker_back(worker, slot);
+    return going;
 }
 
 /* NORM[i] = rmsnorm(X[first + i]), quantised too if asked. */
@@ -145,15 +148,12 @@ static void put_tile(const struct target *target, const float *tile, uint32_t ro
 static bool matmul_rows(struct osl_worker *worker, const struct osl_op *op, struct osl_act x,
                         uint32_t tokens, struct target all)
 {
-    struct osl_executor *executor = worker->executor;
     uint32_t tiles[3] = {0, 0, 0};
     uint32_t tile_count = 0;
     for (uint32_t w = 0; w < op->weight_count; w++) {
         tiles[w] = (op->weight[w]->rows + TILE - 1) / TILE;
         tile_count += tiles[w];
-        if (worker->index == 0) {
-            executor->weight_bytes += op->weight[w]->expert_bytes;
-        }
+        osl_worker_count(worker, op->weight[w], 1, tokens);
     }
     uint32_t blocks = (worker->count * TILES_PER_THREAD + tile_count - 1) / tile_count;
     uint32_t block_tokens = (tokens + blocks - 1) / blocks;
@@ -350,11 +350,13 @@ static bool take_expert(struct osl_worker *worker, const struct osl_weight *weig
 static void count_experts(struct osl_worker *worker, const struct osl_op *op)
 {
     struct groups groups = groups_of(worker->executor);
-    for (uint32_t w = 0; worker->index == 0 && w < op->weight_count; w++) {
-        for (uint32_t e = 0; e < op->weight[w]->experts; e++) {
-            bool chosen = groups.begin[e + 1] > groups.begin[e];
-            worker->executor->weight_bytes += chosen ? op->weight[w]->expert_bytes : 0;
-        }
+    uint32_t experts = worker->executor->shape.experts;
+    uint32_t chosen = 0;
+    for (uint32_t e = 0; e < experts; e++) {
+        chosen += groups.begin[e + 1] > groups.begin[e];
+    }
+    for (uint32_t w = 0; w < op->weight_count; w++) {
+        osl_worker_count(worker, op->weight[w], chosen, groups.begin[experts]);
     }
 }
 
@@ -397,6 +399,7 @@ static bool add_experts(struct osl_worker *worker)
     struct groups groups = groups_of(executor);
     uint32_t tokens = executor->step->token_count;
     const float *y = osl_buffer_f32(executor, OSL_BUFFER_EXPERT_Y);
+    (void)osl_worker_enter(worker, OSL_SLOT_ADD_EXPERTS);
     for (uint32_t t; (t = osl_worker_take(worker, 1, tokens)) < tokens;) {
         const uint32_t *place = groups.place + (uint64_t)t * s->experts_used;
         const float *weight = groups.weights + (uint64_t)t * s->experts_used;

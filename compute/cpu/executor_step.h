@@ -55,6 +55,35 @@ struct osl_phase {
     bool stop; /* thread 0's reading of the abort flag, the same for all */
 };
 
+/* What time and bytes are counted by: an op, or a part of one. */
+enum osl_slot {
+    OSL_SLOT_EMBED,
+    OSL_SLOT_RMSNORM,
+    OSL_SLOT_QKV,
+    OSL_SLOT_ROPE,
+    OSL_SLOT_ATTEND,
+    OSL_SLOT_ATTEND_WINDOW,
+    OSL_SLOT_OUT,
+    OSL_SLOT_ROUTER,
+    OSL_SLOT_ROUTE,
+    OSL_SLOT_EXPERT_UP,
+    OSL_SLOT_EXPERT_DOWN,
+    OSL_SLOT_QUANTIZE,
+    OSL_SLOT_ADD_EXPERTS,
+    OSL_SLOT_LOGITS,
+    OSL_SLOT_COUNT
+};
+
+struct osl_tally {
+    uint32_t runs;
+    uint64_t ns;                   /* by thread 0; with config.profile */
+    _Atomic(uint64_t) waited_ns;   /* at barriers, all threads together */
+    uint64_t bytes;
+    uint64_t operations[OSL_DTYPE_END]; /* of matrices of this type */
+};
+
+#define OSL_STEP_KINDS 2
+
 struct osl_executor {
     struct osl_executor_config config;
     struct osl_shape shape;
@@ -69,6 +98,8 @@ struct osl_executor {
     bool q8_expert_h;
     bool q8_logits;
     _Atomic(uint64_t) bandwidth_sink;
+    struct osl_tally tally[OSL_STEP_KINDS][OSL_SLOT_COUNT]; /* since they were taken */
+    double peak[OSL_DTYPE_END]; /* operations/s that a matmul of the type can reach; 0: not known */
 };
 
 /* One thread in a step. */
@@ -77,6 +108,8 @@ struct osl_worker {
     uint32_t index;
     uint32_t count;
     uint32_t phase;                           /* barriers passed */
+    enum osl_slot slot;
+    uint64_t slot_ns;                         /* thread 0: when it began */
     uint8_t *own;                             /* private part of SCRATCH */
     uint16_t route_ids[OSL_EXPERTS_USED_MAX]; /* decode: every thread routes for itself */
     float route_weights[OSL_EXPERTS_USED_MAX];
@@ -87,6 +120,22 @@ static inline uint32_t osl_worker_take(struct osl_worker *worker, uint32_t grain
 {
     return osl_share_take(&worker->executor->phases[worker->phase % 2].share, grain, end);
 }
+
+/* What follows is slot's, until another is entered or gone back to; returns what it was. By all
+ * threads, at the same place. */
+enum osl_slot osl_worker_enter(struct osl_worker *worker, enum osl_slot slot);
+void osl_worker_back(struct osl_worker *worker, enum osl_slot slot);
+enum osl_slot osl_slot_of(const struct osl_schedule *schedule, const struct osl_op *op);
+
+/* Thread 0 counts for the slot: `matrices` experts of a weight read, and `products` of one of them
+ * with a token's row. */
+void osl_worker_count(const struct osl_worker *worker, const struct osl_weight *weight,
+                      uint64_t matrices, uint64_t products);
+/* Bytes of the cache. */
+void osl_worker_count_bytes(const struct osl_worker *worker, uint64_t bytes);
+
+/* The barrier, timed with config.profile. */
+void osl_worker_wait(struct osl_worker *worker);
 
 /* Ends a phase: all threads meet. False when the step is aborted: return at once. */
 bool osl_worker_meet(struct osl_worker *worker);

@@ -3,6 +3,7 @@
 #include "platform/platform.h"
 
 #include "neon.h"
+#include "peak.h"
 #include "tables.h"
 
 bool osl_cpu_has_dotprod(void)
@@ -34,7 +35,7 @@ const uint32_t osl_neon_e8m0_half_bits[256] = {E8M0_64(0u), E8M0_64(64u), E8M0_6
         {[OSL_KV_F16] = osl_neon_attend_prefill_f16, [OSL_KV_Q8] = osl_neon_attend_prefill_q8},    \
     .attend_part =                                                                                 \
         {[OSL_KV_F16] = osl_neon_attend_part_f16, [OSL_KV_Q8] = osl_neon_attend_part_q8},          \
-    .attend_merge = osl_neon_attend_merge
+    .attend_merge = osl_neon_attend_merge, .read = osl_neon_read
 
 #define DENSE_KERNELS(op)                                                                          \
     [OSL_DTYPE_F32] = osl_neon_##op##_f32, [OSL_DTYPE_F16] = osl_neon_##op##_f16,                  \
@@ -43,11 +44,20 @@ const uint32_t osl_neon_e8m0_half_bits[256] = {E8M0_64(0u), E8M0_64(64u), E8M0_6
 #define QUANTIZED_KERNELS(level, op)                                                               \
     [OSL_DTYPE_Q8_0] = osl_##level##_##op##_q8_0, [OSL_DTYPE_MXFP4] = osl_##level##_##op##_mxfp4
 
+/* Activations are two planes of int8. */
+#define CEILINGS(int8_peak)                                                                        \
+    .ceiling = {[OSL_DTYPE_F32] = {&osl_peak_fmla, 1},                                             \
+                [OSL_DTYPE_F16] = {&osl_peak_fmla, 1},                                             \
+                [OSL_DTYPE_BF16] = {&osl_peak_fmla, 1},                                            \
+                [OSL_DTYPE_Q8_0] = {&int8_peak, 2},                                                \
+                [OSL_DTYPE_MXFP4] = {&int8_peak, 2}}
+
 const struct osl_kernels osl_kernels_neon = {
     .name = "neon",
     .matvec = {DENSE_KERNELS(matvec), QUANTIZED_KERNELS(neon, matvec)},
     .matmul = {DENSE_KERNELS(matmul), QUANTIZED_KERNELS(neon, matmul)},
     COMMON_KERNELS,
+    CEILINGS(osl_peak_smull),
 };
 
 const struct osl_kernels osl_kernels_dotprod = {
@@ -55,6 +65,7 @@ const struct osl_kernels osl_kernels_dotprod = {
     .matvec = {DENSE_KERNELS(matvec), QUANTIZED_KERNELS(dotprod, matvec)},
     .matmul = {DENSE_KERNELS(matmul), QUANTIZED_KERNELS(dotprod, matmul)},
     COMMON_KERNELS,
+    CEILINGS(osl_peak_sdot),
 };
 
 const struct osl_kernels osl_kernels_i8mm = {
@@ -62,4 +73,5 @@ const struct osl_kernels osl_kernels_i8mm = {
     .matvec = {DENSE_KERNELS(matvec), QUANTIZED_KERNELS(dotprod, matvec)},
     .matmul = {DENSE_KERNELS(matmul), QUANTIZED_KERNELS(i8mm, matmul)},
     COMMON_KERNELS,
+    CEILINGS(osl_peak_smmla),
 };

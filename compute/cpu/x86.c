@@ -4,6 +4,7 @@
 
 #include <cpuid.h>
 
+#include "peak.h"
 #include "x86_tables.h"
 
 #define LEAF1_ECX_FMA (1u << 12)
@@ -75,7 +76,7 @@ bool osl_cpu_has_avx512vnni(void)
            has(f.leaf7_ecx, LEAF7_ECX_AVX512VNNI);
 }
 
-#define X86_TABLE(table_name, level)                                                           \
+#define X86_TABLE(table_name, level, int8_peak, int8_products, float_peak)                     \
     {                                                                                          \
         .name = table_name,                                                                    \
         .quantized = {[OSL_DTYPE_Q8_0] = true, [OSL_DTYPE_MXFP4] = true},                      \
@@ -100,7 +101,15 @@ bool osl_cpu_has_avx512vnni(void)
         .attend_part = {[OSL_KV_F16] = osl_##level##_attend_part_f16,                          \
                         [OSL_KV_Q8] = osl_##level##_attend_part_q8},                           \
         .attend_merge = osl_plain_attend_merge,                                                \
+        .ceiling = {[OSL_DTYPE_F32] = {&float_peak, 1},                                        \
+                    [OSL_DTYPE_F16] = {&float_peak, 1},                                        \
+                    [OSL_DTYPE_BF16] = {&float_peak, 1},                                       \
+                    [OSL_DTYPE_Q8_0] = {&int8_peak, int8_products},                            \
+                    [OSL_DTYPE_MXFP4] = {&int8_peak, int8_products}},                          \
+        .read = osl_##level##_read,                                                            \
     }
 
-const struct osl_kernels osl_kernels_avx2 = X86_TABLE("avx2", avx2);
-const struct osl_kernels osl_kernels_avx512vnni = X86_TABLE("avx512vnni", avx512);
+const struct osl_kernels osl_kernels_avx2 =
+    X86_TABLE("avx2", avx2, osl_peak_vpmaddubsw_ymm, 2, osl_peak_fma_ymm);
+const struct osl_kernels osl_kernels_avx512vnni =
+    X86_TABLE("avx512vnni", avx512, osl_peak_vpdpbusd_zmm, 2, osl_peak_fma_zmm);

@@ -401,6 +401,7 @@ static const struct osl_backend_ops vulkan_ops = {
     .restart = vulkan_restart,
     .weight_bytes = osl_vulkan_weight_bytes,
     .bandwidth = osl_vulkan_bandwidth,
+    .times = osl_vulkan_times,
     .close = vulkan_close,
 };
 

@@ -57,7 +57,7 @@ struct osl_vk_ahead {
 
 struct osl_vk_timed {
     uint32_t count;
-    struct osl_vulkan_time op[OSL_VK_TIMED_MAX];
+    struct osl_time op[OSL_VK_TIMED_MAX];
 };
 
 struct osl_vulkan {
@@ -172,6 +172,8 @@ enum osl_status osl_vulkan_mark(struct osl_backend *backend, uint32_t mark, uint
 OSL_MUST_USE enum osl_status osl_vulkan_record_stream(struct osl_vulkan *v, uint32_t unused,
                                                       struct osl_error *error);
 double osl_vulkan_bandwidth(struct osl_backend *backend, uint32_t repeats);
+uint32_t osl_vulkan_times(struct osl_backend *backend, bool prefill, struct osl_time *out,
+                          uint32_t most);
 /* Adds the timestamps of the commands that a step was made of; logits may be NULL. */
 OSL_MUST_USE enum osl_status osl_vulkan_profile_step(struct osl_vulkan *v, enum osl_step_kind kind,
                                                      VkCommandBuffer logits,

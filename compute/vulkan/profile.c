@@ -106,7 +106,7 @@ static void add_time(struct osl_vk_timed *timed, const char *name, uint64_t ns)
         return;
     }
     if (i == timed->count) {
-        timed->op[timed->count++] = (struct osl_vulkan_time){.name = name};
+        timed->op[timed->count++] = (struct osl_time){.name = name};
     }
     timed->op[i].dispatches++;
     timed->op[i].ns += ns;
@@ -145,7 +145,7 @@ enum osl_status osl_vulkan_profile_step(struct osl_vulkan *v, enum osl_step_kind
     return status == OSL_OK && logits != NULL ? add_command(v, timed, logits, error) : status;
 }
 
-uint32_t osl_vulkan_times(struct osl_backend *backend, bool prefill, struct osl_vulkan_time *out,
+uint32_t osl_vulkan_times(struct osl_backend *backend, bool prefill, struct osl_time *out,
                           uint32_t most)
 {
     struct osl_vulkan *v = osl_vulkan_own(backend);

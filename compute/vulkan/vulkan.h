@@ -89,13 +89,4 @@ OSL_MUST_USE enum osl_status osl_vulkan_check(const struct osl_vulkan_open *open
 bool osl_vulkan_tier_kept(const struct osl_vk_facts *facts, const char *state_dir,
                           enum osl_vk_tier *out);
 
-/* Time of each op of the last steps with config.profile: name and nanoseconds; count in/out. */
-struct osl_vulkan_time {
-    const char *name;
-    uint32_t dispatches;
-    uint64_t ns;
-};
-uint32_t osl_vulkan_times(struct osl_backend *backend, bool prefill, struct osl_vulkan_time *out,
-                          uint32_t most);
-
 #endif

@@ -306,21 +306,21 @@ static void profile_names_every_op(void **state)
     struct vk_rig rig;
     struct rig_options options = options_of(40);
     struct osl_vulkan_config config = plain;
-    struct osl_vulkan_time times[OSL_VK_TIMED_MAX];
+    struct osl_time times[OSL_VK_TIMED_MAX];
     config.profile = true;
     vk_rig_start(&rig, &rig_models[0], &options, &config);
     prompt(&rig, 40);
     assert_int_equal(decode(&rig, 1, 40), OSL_OK);
     for (uint32_t prefill = 0; prefill < 2; prefill++) {
         uint64_t ns = 0;
-        uint32_t count = osl_vulkan_times(rig.backend, prefill == 1, times, OSL_VK_TIMED_MAX);
+        uint32_t count = osl_backend_times(rig.backend, prefill == 1, times, OSL_VK_TIMED_MAX);
         assert_true(count >= 7);
         for (uint32_t i = 0; i < count; i++) {
             assert_true(times[i].dispatches > 0 && strlen(times[i].name) > 0);
             ns += times[i].ns;
         }
         assert_true(ns > 0);
-        assert_int_equal(osl_vulkan_times(rig.backend, prefill == 1, times, OSL_VK_TIMED_MAX), 0);
+        assert_int_equal(osl_backend_times(rig.backend, prefill == 1, times, OSL_VK_TIMED_MAX), 0);
     }
     vk_rig_stop(&rig);
 }
