@@ -97,7 +97,6 @@ static void options_refuse_and_name_the_nearest(void **state)
     assert_refused(OSL_CMD_RUN, "--logit-bias 7", "ID=BIAS");
     assert_refused(OSL_CMD_RUN, "one two", "surplus argument 'two'");
     assert_refused(OSL_CMD_RUN, "--device cpu --vulkan-tier base", "--device cpu rules it out");
-    assert_refused(OSL_CMD_BENCH, "--profile --device cpu", "--profile is for a Vulkan device");
     assert_refused(OSL_CMD_RUN, "--device vulkan:16", "N of 0 to 15");
     assert_refused(OSL_CMD_DEVICES, "--device cpu", "unknown option '--device'");
     assert_refused(OSL_CMD_VERSION, "-m x", "unknown option '-m'");

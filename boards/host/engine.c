@@ -53,7 +53,7 @@ static void fill_config(const struct osl_args *args, struct osl_host_engine *eng
     const struct osl_profile *profile = &engine->profile;
     struct ossicle_config *config = &engine->config;
     engine->verbose = args->verbose;
-    engine->device_wanted = config->vulkan_tier != NULL || args->validation || args->profile;
+    engine->device_wanted = config->vulkan_tier != NULL || args->validation;
     config->model_path = args->model;
     config->context_tokens = args->context > 0 ? args->context : profile->context;
     engine->context_by_board = args->context == 0;

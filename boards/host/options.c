@@ -261,8 +261,7 @@ static void set_defaults(struct osl_args *args)
 /* What is only for a Vulkan device, on a line that rules it out. */
 static enum ossicle_status check_device(const struct osl_args *args, struct ossicle_error *error)
 {
-    static const char *const names[] = {"--vulkan-tier", "--vulkan-validation", "--vulkan-as-card",
-                                        "--profile"};
+    static const char *const names[] = {"--vulkan-tier", "--vulkan-validation", "--vulkan-as-card"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (args->device == OSL_DEVICE_CHOICE_CPU && osl_option_given(args, names[i])) {
             return osl_fault(error, OSSICLE_ARGUMENT,

@@ -131,8 +131,7 @@ const struct osl_option osl_options[] = {
     {"--no-warmup", NULL, OSL_KIND_FLAG, OSL_CMD_BENCH, FIELD(no_warmup), NULL,
      "skip the untimed first run", 0, 0, NULL},
     {"--profile", NULL, OSL_KIND_FLAG, OSL_CMD_BENCH, FIELD(profile), NULL,
-     "on a Vulkan device: the time of each kind of op; the tests themselves get slower", 0, 0,
-     NULL},
+     "the time of each kind of op; on a GPU the tests themselves get slower", 0, 0, NULL},
 };
 #define OPTION_COUNT (sizeof osl_options / sizeof osl_options[0])
 _Static_assert(OPTION_COUNT <= OSL_OPTIONS_MAX, "osl_args.given is too short");
