@@ -25,6 +25,8 @@ bool osl_cpu_has_i8mm(void)
 const uint32_t osl_neon_e8m0_half_bits[256] = {E8M0_64(0u), E8M0_64(64u), E8M0_64(128u),
                                                E8M0_64(192u)};
 
+const int32_t osl_neon_zeros[OSL_NEON_ZEROS * 4];
+
 /* Where the levels agree: all but the quantised products. */
 #define COMMON_KERNELS                                                                             \
     .quantized = {[OSL_DTYPE_Q8_0] = true, [OSL_DTYPE_MXFP4] = true},                              \

@@ -11,6 +11,7 @@
 #define PANEL_BLOCK_BYTES                                                                          \
     (PANEL_ROWS * OSL_BLOCK_COLS) /* [2][8 column groups][4 rows][4 columns] */
 #define TILE_TOKENS OSL_NEON_TILE_TOKENS
+_Static_assert(TILE_TOKENS * 2 <= OSL_NEON_ZEROS, "a zero for each sum");
 _Static_assert(OSL_MATMUL_TILE_ROWS % PANEL_ROWS == 0, "a tile is whole panels");
 
 OSL_NEON_INLINE void pack_panel(enum osl_dtype dtype, const struct osl_neon_tile *tile,
@@ -50,36 +51,45 @@ OSL_NEON_INLINE void pack_panel(enum osl_dtype dtype, const struct osl_neon_tile
         }                                                                                          \
     } while (0)
 
+/* sum += one plane of a block, at `x` of each token's row. */
+OSL_NEON_INLINE void add_plane(int32x4_t sum[TILE_TOKENS][2], const int8_t *w,
+                               const struct osl_neon_tokens *at, size_t x, uint32_t tokens)
+{
+    for (uint32_t half = 0; half < 2; half++, w += 64) {
+        OSL_NEON_LOAD_AGAIN();
+        int8x16_t x16[TILE_TOKENS];
+        for (uint32_t t = 0; t < tokens; t++) {
+            x16[t] = vld1q_s8(at->q[t] + x + 16 * half);
+        }
+        ADD_LANE(0);
+        ADD_LANE(1);
+        ADD_LANE(2);
+        ADD_LANE(3);
+    }
+}
+
 /* acc[t] = panel times token t; tokens is a constant 1..4 where this is inlined. */
-OSL_NEON_INLINE void multiply_panel(float32x4_t acc[TILE_TOKENS][2], const int8_t *w,
+OSL_NEON_INLINE void multiply_panel(float32x4_t acc_out[TILE_TOKENS][2], const int8_t *w,
                                     const float *w_scale, const struct osl_neon_tokens *at,
                                     uint32_t tokens, uint32_t blocks)
 {
+    float32x4_t acc[TILE_TOKENS][2];
     for (uint32_t t = 0; t < tokens; t++) {
         acc[t][0] = acc[t][1] = vdupq_n_f32(0.0f);
     }
-    for (uint32_t b = 0; b < blocks; b++, w_scale += PANEL_ROWS) {
+    for (uint32_t b = 0; b < blocks; b++, w += PANEL_BLOCK_BYTES, w_scale += PANEL_ROWS) {
+        const int32_t *zeros = osl_neon_load_zeros();
         int32x4_t sum[TILE_TOKENS][2];
-        int8x16_t x16[TILE_TOKENS];
         for (uint32_t t = 0; t < tokens; t++) {
-            sum[t][0] = sum[t][1] = vdupq_n_s32(0);
+            sum[t][0] = vld1q_s32(zeros + 8 * t);
+            sum[t][1] = vld1q_s32(zeros + 8 * t + 4);
         }
-        /* the high plane's two halves, moved up by 8 bits, then the low plane's */
-        for (uint32_t part = 0; part < 4; part++) {
-            for (uint32_t t = 0; t < tokens; t++) {
-                x16[t] = vld1q_s8(at->q[t] + (size_t)b * OSL_ACT_BLOCK_BYTES + 16 * part);
-                if (part == 2) {
-                    sum[t][0] = vshlq_n_s32(sum[t][0], 8);
-                    sum[t][1] = vshlq_n_s32(sum[t][1], 8);
-                }
-            }
-            ADD_LANE(0);
-            ADD_LANE(1);
-            ADD_LANE(2);
-            ADD_LANE(3);
-            w += part == 1 ? -64 : 64; /* both planes meet the same weights */
+        add_plane(sum, w, at, (size_t)b * OSL_ACT_BLOCK_BYTES, tokens);
+        for (uint32_t t = 0; t < tokens; t++) {
+            sum[t][0] = vshlq_n_s32(sum[t][0], 8);
+            sum[t][1] = vshlq_n_s32(sum[t][1], 8);
         }
-        w += PANEL_BLOCK_BYTES - 128;
+        add_plane(sum, w, at, (size_t)b * OSL_ACT_BLOCK_BYTES + OSL_BLOCK_COLS, tokens);
         float32x4_t scale[2] = {vld1q_f32(w_scale), vld1q_f32(w_scale + 4)};
         for (uint32_t t = 0; t < tokens; t++) {
             for (uint32_t i = 0; i < 2; i++) {
@@ -87,6 +97,10 @@ OSL_NEON_INLINE void multiply_panel(float32x4_t acc[TILE_TOKENS][2], const int8_
                 acc[t][i] = vfmaq_f32(acc[t][i], vcvtq_f32_s32(sum[t][i]), factor);
             }
         }
+    }
+    for (uint32_t t = 0; t < tokens; t++) {
+        acc_out[t][0] = acc[t][0];
+        acc_out[t][1] = acc[t][1];
     }
 }
 

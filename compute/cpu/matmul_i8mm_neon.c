@@ -16,6 +16,7 @@
 /* [2 planes][4 column groups][2 pairs][2][8] */
 #define TOKENS_BLOCK_BYTES (TILE_TOKENS * OSL_ACT_BLOCK_BYTES)
 #define TOKENS_BLOCK_SCALES (TILE_TOKENS * 2) /* [2 pairs]: a b a b */
+_Static_assert(ROW_PAIRS * TOKEN_PAIRS <= OSL_NEON_ZEROS, "a zero for each sum");
 _Static_assert(OSL_MATMUL_TILE_ROWS % PANEL_ROWS == 0, "a tile is whole panels");
 
 /* Two rows of 16 columns into two operands, eight columns each, `stride` bytes apart. */
@@ -66,52 +67,51 @@ static void pack_tokens(int8_t *q, float *scale, const struct osl_neon_tokens *a
     }
 }
 
-/* The high plane's sums, worth 256 each. */
-OSL_NEON_INLINE void shift_sums(int32x4_t sum[ROW_PAIRS][TOKEN_PAIRS], uint32_t pairs)
+/* sum += one plane of a block: four groups of eight columns. */
+OSL_NEON_INLINE void add_plane(int32x4_t sum[ROW_PAIRS][TOKEN_PAIRS], const int8_t *w,
+                               const int8_t *x, uint32_t pairs)
 {
-    for (uint32_t r = 0; r < ROW_PAIRS; r++) {
+    for (uint32_t group = 0; group < OSL_BLOCK_COLS / 8; group++) {
+        int8x16_t x_pair[TOKEN_PAIRS];
         for (uint32_t t = 0; t < pairs; t++) {
-            sum[r][t] = vshlq_n_s32(sum[r][t], 8);
+            x_pair[t] = vld1q_s8(x + (group * TOKEN_PAIRS + t) * 16);
+        }
+        for (uint32_t r = 0; r < ROW_PAIRS; r++) {
+            int8x16_t w_pair = vld1q_s8(w + (group * ROW_PAIRS + r) * 16);
+            for (uint32_t t = 0; t < pairs; t++) {
+                sum[r][t] = vmmlaq_s32(sum[r][t], w_pair, x_pair[t]);
+            }
         }
     }
 }
 
 /* acc[pair of rows][pair of tokens] = {row a token a, a b, b a, b b}; pairs is a constant. */
-OSL_NEON_INLINE void multiply_panel(float32x4_t acc[ROW_PAIRS][TOKEN_PAIRS], const int8_t *w,
+OSL_NEON_INLINE void multiply_panel(float32x4_t acc_out[ROW_PAIRS][TOKEN_PAIRS], const int8_t *w,
                                     const float *w_scale, const int8_t *x, const float *x_scale,
                                     uint32_t pairs, uint32_t blocks)
 {
+    float32x4_t acc[ROW_PAIRS][TOKEN_PAIRS];
     for (uint32_t r = 0; r < ROW_PAIRS; r++) {
         for (uint32_t t = 0; t < pairs; t++) {
             acc[r][t] = vdupq_n_f32(0.0f);
         }
     }
     for (uint32_t b = 0; b < blocks; b++) {
+        const int32_t *zeros = osl_neon_load_zeros();
         int32x4_t sum[ROW_PAIRS][TOKEN_PAIRS];
         for (uint32_t r = 0; r < ROW_PAIRS; r++) {
             for (uint32_t t = 0; t < pairs; t++) {
-                sum[r][t] = vdupq_n_s32(0);
+                sum[r][t] = vld1q_s32(zeros + 4 * (r * pairs + t));
             }
         }
-        const int8_t *panel = w;
-        for (uint32_t group = 0; group < OSL_ACT_BLOCK_BYTES / 8; group++) {
-            int8x16_t x_pair[TOKEN_PAIRS];
-            if (group == OSL_BLOCK_COLS / 8) { /* the low plane: the same weights again */
-                w = panel;
-                shift_sums(sum, pairs);
-            }
+        add_plane(sum, w, x, pairs);
+        for (uint32_t r = 0; r < ROW_PAIRS; r++) {
             for (uint32_t t = 0; t < pairs; t++) {
-                x_pair[t] = vld1q_s8(x + t * 16);
+                sum[r][t] = vshlq_n_s32(sum[r][t], 8);
             }
-            for (uint32_t r = 0; r < ROW_PAIRS; r++) {
-                int8x16_t w_pair = vld1q_s8(w + r * 16);
-                for (uint32_t t = 0; t < pairs; t++) {
-                    sum[r][t] = vmmlaq_s32(sum[r][t], w_pair, x_pair[t]);
-                }
-            }
-            w += ROW_PAIRS * 16;
-            x += TOKEN_PAIRS * 16;
         }
+        OSL_NEON_LOAD_AGAIN();
+        add_plane(sum, w, x + TOKENS_BLOCK_BYTES / 2, pairs);
         for (uint32_t r = 0; r < ROW_PAIRS; r++) {
             float32x4_t scale = vld1q_f32(w_scale + 4 * r);
             for (uint32_t t = 0; t < pairs; t++) {
@@ -119,8 +119,15 @@ OSL_NEON_INLINE void multiply_panel(float32x4_t acc[ROW_PAIRS][TOKEN_PAIRS], con
                 acc[r][t] = vfmaq_f32(acc[r][t], vcvtq_f32_s32(sum[r][t]), factor);
             }
         }
+        w += PANEL_BLOCK_BYTES;
+        x += TOKENS_BLOCK_BYTES;
         w_scale += PANEL_BLOCK_SCALES;
         x_scale += TOKENS_BLOCK_SCALES;
+    }
+    for (uint32_t r = 0; r < ROW_PAIRS; r++) {
+        for (uint32_t t = 0; t < pairs; t++) {
+            acc_out[r][t] = acc[r][t];
+        }
     }
 }
 

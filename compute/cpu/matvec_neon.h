@@ -60,9 +60,10 @@ OSL_NEON_INLINE float32x4_t osl_neon_add_round(float32x4_t acc, enum osl_dtype d
                                                const float *scale, uint32_t count)
 {
     const uint32_t block_bytes = osl_neon_block_bytes(dtype);
+    const int32_t *zeros = osl_neon_load_zeros();
     int32x4_t sum[OSL_NEON_ROUND_BLOCKS];
     for (uint32_t i = 0; i < OSL_NEON_ROUND_BLOCKS; i++) {
-        sum[i] = vdupq_n_s32(0);
+        sum[i] = vld1q_s32(zeros + 4 * i);
         if (i < count) {
             struct osl_neon_block block = osl_neon_load_block(dtype, row + (size_t)i * block_bytes);
             const int8_t *x = q + (size_t)i * OSL_ACT_BLOCK_BYTES;

@@ -87,6 +87,23 @@ OSL_NEON_INLINE int32x4_t osl_neon_add_block_products(int32x4_t sum, enum osl_dt
     return vpadalq_s16(vpadalq_s16(sum, low), high);
 }
 
+/* Where the memory clobber stands, the compiler keeps nothing it has loaded: loading again costs
+ * nothing in a loop bound by its multiplications, running out of registers does. */
+#define OSL_NEON_LOAD_AGAIN() __asm__ volatile("" ::: "memory")
+
+/* Eight zero vectors to start sums with, as memory the compiler knows nothing about: making a zero
+ * takes a turn of a vector unit, in which it could multiply, while the load units have turns left
+ * (llvm-mca: 4 to 8 % of a kernel). */
+#define OSL_NEON_ZEROS 8
+extern const int32_t osl_neon_zeros[OSL_NEON_ZEROS * 4];
+
+OSL_NEON_INLINE const int32_t *osl_neon_load_zeros(void)
+{
+    const int32_t *zeros = osl_neon_zeros;
+    __asm__ volatile("" : "+r"(zeros) : : "memory");
+    return zeros;
+}
+
 /* dtype is a constant wherever this is called, so one branch remains. */
 OSL_NEON_INLINE struct osl_neon_block osl_neon_load_block(enum osl_dtype dtype,
                                                           const uint8_t *block)

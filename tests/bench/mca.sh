@@ -94,13 +94,14 @@ model_of() {
     case $1 in
     a76) echo neoverse-n1 4 8 ;;
     n2) echo neoverse-n2 5 10 ;;
+    a55) echo cortex-a55 2 0 ;;
     a72) echo cortex-a72 3 0 ;;
     a53) echo cortex-a53 2 0 ;;
     esac
 }
 
 : >"$folder/loops"
-while read -r kernel source function march cpus bytes products; do
+while read -r kernel source function march cpus bytes products ending; do
     case $kernel in '' | '#'*) continue ;; esac
     if [ $# -gt 0 ]; then
         case " $* " in *" $kernel "*) ;; *) continue ;; esac
@@ -112,7 +113,8 @@ while read -r kernel source function march cpus bytes products; do
             "$root/compute/cpu/$source" -o "$assembly"
     fi
     cut_loop "$function" "$assembly" >"$folder/loop"
-    [ -s "$folder/loop" ] || { say "FAILED: no loop with multiplications in $function"; exit 1; }
+    grep -q "^.$ending" "$folder/loop" ||
+        { say "FAILED: $function has no innermost loop that multiplies, with $ending"; exit 1; }
     read -r made count <<EOF
 $(count_products "$folder/loop")
 EOF
@@ -127,7 +129,7 @@ EOF
 done <"$root/tests/bench/mca.kernels"
 
 rounds=200
-for cpu in a76 n2 a72 a53; do
+for cpu in a76 n2 a55 a72 a53; do
     [ -f "$folder/$cpu.s" ] || continue
     read -r model width operations <<EOF
 $(model_of "$cpu")
