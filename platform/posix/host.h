@@ -4,10 +4,30 @@
 #ifndef OSL_HOST_H
 #define OSL_HOST_H
 
+#include <signal.h>
+
 #include "platform/platform.h"
 
 #define OSL_HOST_CPUS_MAX 1024
 #define OSL_HOST_LINE_BYTES 4096
+
+/* Of a thread that we start, in memory of the caller's. Frames of the kernels stay below 64 KiB;
+ * the rest is for thread-local storage, which glibc puts on the stack, and for signal frames with
+ * AVX-512 state. Sanitizers put their own state there. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define OSL_STACK_BYTES ((uint64_t)2 << 20)
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define OSL_STACK_BYTES ((uint64_t)2 << 20)
+#endif
+#endif
+#ifndef OSL_STACK_BYTES
+#define OSL_STACK_BYTES ((uint64_t)256 << 10)
+#endif
+
+/* The signals that our threads leave to the caller's: Ctrl-C must not land in the middle of a
+ * kernel. Not those that a thread's own instructions raise, which would end the process. */
+void osl_host_worker_signals(sigset_t *blocked_out);
 
 /* A set of logical CPUs. */
 struct osl_cpu_set {

@@ -16,19 +16,6 @@
 
 #include "host.h"
 
-/* Frames of the kernels stay below 64 KiB; the rest is for thread-local storage, which glibc puts
- * on the stack, and for signal frames with AVX-512 state. Sanitizers put their own state there. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define STACK_BYTES ((uint64_t)2 << 20)
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define STACK_BYTES ((uint64_t)2 << 20)
-#endif
-#endif
-#ifndef STACK_BYTES
-#define STACK_BYTES ((uint64_t)256 << 10)
-#endif
-
 /* How long a thread looks before it sleeps. Going to sleep and being woken costs 5 to 50 us: a
  * wait expected to be shorter is better spent looking. Between runs the caller samples a token. */
 #define SPIN_BARRIER_NS 100000u
@@ -74,7 +61,7 @@ uint64_t osl_team_bytes(uint32_t thread_count)
 {
     OSL_ASSERT(thread_count >= 1);
     OSL_ASSERT(thread_count <= OSL_THREADS_MAX);
-    return header_bytes() + (thread_count - 1) * STACK_BYTES;
+    return header_bytes() + (thread_count - 1) * OSL_STACK_BYTES;
 }
 
 static inline void relax(void)
@@ -167,7 +154,16 @@ void osl_team_run(struct osl_team *team, osl_team_fn *fn, void *context)
 
 static uint8_t *stack_of(const struct osl_team *team, uint32_t index)
 {
-    return team->stacks + (index - 1) * STACK_BYTES;
+    return team->stacks + (index - 1) * OSL_STACK_BYTES;
+}
+
+void osl_host_worker_signals(sigset_t *blocked_out)
+{
+    static const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+    sigfillset(blocked_out);
+    for (uint32_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        sigdelset(blocked_out, own[i]);
+    }
 }
 
 /* On a mixed machine the workers keep to the fast CPUs, if those are enough. The caller's own
@@ -203,7 +199,7 @@ static int start_worker(struct osl_team *team, uint32_t index, const cpu_set_t *
     if (failed != 0) {
         return failed;
     }
-    failed = pthread_attr_setstack(&attributes, stack_of(team, index), STACK_BYTES);
+    failed = pthread_attr_setstack(&attributes, stack_of(team, index), OSL_STACK_BYTES);
     if (failed == 0 && mask != NULL) {
         failed = pthread_attr_setaffinity_np(&attributes, sizeof *mask, mask);
     }
@@ -238,11 +234,10 @@ enum osl_status osl_team_start(void *memory, uint64_t bytes, uint32_t thread_cou
     cpu_set_t mask;
     bool pinned;
     choose_cpus(team, &mask, &pinned);
-    /* Signals go to the caller's threads: Ctrl-C must not land in the middle of a kernel. */
-    sigset_t all;
+    sigset_t mask_of_workers;
     sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    osl_host_worker_signals(&mask_of_workers);
+    pthread_sigmask(SIG_SETMASK, &mask_of_workers, &before);
     int failed = 0;
     for (uint32_t i = 1; i < thread_count && failed == 0; i++) {
         failed = start_worker(team, i, pinned ? &mask : NULL);
