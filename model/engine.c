@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RESIDENT_READ_BYTES (64u << 20) /* between two progress reports */
-#define WEIGHT_ALIGNMENT 64u
 
 void osl_error_publish(const struct osl_error *error, struct ossicle_error *out)
 {
@@ -51,80 +49,6 @@ static uint8_t *region(uint8_t *memory, const struct osl_plan *plan, enum osl_re
 static uint64_t round_up(uint64_t value, uint64_t step)
 {
     return (value + step - 1) / step * step;
-}
-
-bool osl_resident_skips(const struct osl_gguf_tensor *tensor)
-{
-    static const char embedding[] = "token_embd.weight";
-    return tensor->name.bytes == sizeof embedding - 1 &&
-           memcmp(tensor->name.data, embedding, sizeof embedding - 1) == 0;
-}
-
-/* Moves one weight's pointer from the map to the resident copy. */
-struct move {
-    const uint8_t *from;
-    uint64_t bytes;
-    uint8_t *to;
-};
-
-static void move_weight(struct osl_weight *weight, const struct move *move)
-{
-    const uint8_t *data = weight->data;
-    if (data == move->from) {
-        weight->data = move->to;
-    }
-}
-
-static void move_weights(struct osl_model_weights *weights, uint32_t layers,
-                         const struct move *move)
-{
-    move_weight(&weights->output_norm, move);
-    move_weight(&weights->output, move);
-    for (uint32_t l = 0; l < layers; l++) {
-        struct osl_layer_weights *w = &weights->layer[l];
-        struct osl_weight *const all[] = {&w->attn_norm,     &w->q,     &w->q_bias,    &w->k,
-                                          &w->k_bias,        &w->v,     &w->v_bias,    &w->attn_out,
-                                          &w->attn_out_bias, &w->sinks, &w->mlp_norm,  &w->router,
-                                          &w->router_bias,   &w->gate,  &w->gate_bias, &w->up,
-                                          &w->up_bias,       &w->down,  &w->down_bias};
-        for (uint32_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-            move_weight(all[i], move);
-        }
-    }
-}
-
-static bool report(const ossicle *engine, const char *stage, uint64_t done, uint64_t total)
-{
-    return engine->progress == NULL || engine->progress(engine->user, stage, done, total);
-}
-
-/* Reads every weight but the embedding into the caller's memory. */
-static enum osl_status load_resident(ossicle *engine, uint8_t *to)
-{
-    uint64_t done = 0, total = engine->plan.bytes[OSL_REGION_WEIGHTS];
-    for (uint32_t i = 0; i < engine->gguf.tensor_count; i++) {
-        const struct osl_gguf_tensor *tensor = &engine->gguf.tensors[i];
-        if (osl_resident_skips(tensor)) {
-            continue;
-        }
-        for (uint64_t at = 0; at < tensor->bytes; at += RESIDENT_READ_BYTES) {
-            uint64_t bytes = tensor->bytes - at;
-            bytes = bytes < RESIDENT_READ_BYTES ? bytes : RESIDENT_READ_BYTES;
-            enum osl_status status = osl_file_read(&engine->gguf.file, tensor->offset + at,
-                                                   to + done + at, bytes, &engine->error);
-            if (status != OSL_OK) {
-                return status;
-            }
-            if (!report(engine, "reading weights", done + at + bytes, total)) {
-                return osl_fail(&engine->error, OSL_ABORTED, "cancelled while reading weights");
-            }
-        }
-        struct move move = {engine->gguf.map.data + tensor->offset, tensor->bytes, to + done};
-        move_weights(&engine->weights, engine->hparams.shape.layers, &move);
-        done += round_up(tensor->bytes, WEIGHT_ALIGNMENT);
-    }
-    OSL_ASSERT(done <= total);
-    return OSL_OK;
 }
 
 static void place_cache(ossicle *engine, uint8_t *memory)
@@ -237,20 +161,19 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
 {
     const struct osl_plan *plan = &engine->plan;
     void *backend_memory = place_engine_parts(engine);
-    enum osl_status status;
-    status = osl_tokenizer_build(
+    if (!plan->resident && !plan->device.vulkan && !config->tokens_only) {
+        osl_weights_warm(engine, region(memory, plan, OSL_REGION_THREADS) +
+                                     round_up(osl_team_bytes(plan->threads), 64));
+    }
+    enum osl_status status = osl_tokenizer_build(
         &engine->gguf, plan->text_bytes, region(memory, plan, OSL_REGION_TOKENIZER),
         plan->bytes[OSL_REGION_TOKENIZER], &engine->tokenizer, &engine->error);
     if (status != OSL_OK) {
         return status;
     }
-    if (plan->resident &&
-        (status = load_resident(engine, region(memory, plan, OSL_REGION_WEIGHTS))) != OSL_OK) {
+    if (plan->resident && (status = osl_weights_load(
+                               engine, region(memory, plan, OSL_REGION_WEIGHTS))) != OSL_OK) {
         return status;
-    }
-    /* Where the kernel can, the page cache is read in huge pages. */
-    if (!plan->resident && !plan->device.vulkan) {
-        osl_map_advise(engine->gguf.map.data, engine->gguf.map.bytes, OSL_MAP_HUGE);
     }
     engine->sampler =
         osl_sampler_init(region(memory, plan, OSL_REGION_SAMPLER), plan->bytes[OSL_REGION_SAMPLER],
@@ -361,6 +284,8 @@ void ossicle_halt(ossicle *engine)
         osl_team_stop(engine->team);
         engine->team = NULL;
     }
+    osl_warm_stop(engine->warm);
+    engine->warm = NULL;
     osl_gguf_close(&engine->gguf);
 }
 

@@ -107,6 +107,8 @@ struct ossicle {
     struct osl_tokenizer *tokenizer;
     struct osl_sampler *sampler;
     struct osl_team *team;
+    struct osl_warm *warm; /* brings mapped weights in; NULL: nobody does */
+    uint32_t warm_next;    /* the weight it does next */
     struct osl_backend *backend;   /* runs the schedule */
     struct osl_backend *cpu;       /* that one, or the one that takes over from a device */
     bool lost;                     /* the backend has to be restarted first */
@@ -132,8 +134,12 @@ struct ossicle {
 uint64_t osl_engine_bytes(void);
 uint64_t osl_session_bytes(const struct osl_plan *plan);
 
-/* The embedding stays in the file: it is only looked up. */
+/* weights.c. The embedding stays in the file: it is only looked up. */
 bool osl_resident_skips(const struct osl_gguf_tensor *tensor);
+OSL_MUST_USE enum osl_status osl_weights_load(ossicle *engine, uint8_t *to);
+/* Begins to bring the mapped weights in, in the background: a help, not a need. memory: of
+ * osl_warm_bytes. osl_warm_stop(engine->warm) before the file is unmapped. */
+void osl_weights_warm(ossicle *engine, void *memory);
 uint64_t osl_plan_resident_bytes(const struct osl_gguf *gguf);
 void osl_plan_report(const struct osl_plan *plan, const struct osl_hparams *hparams,
                      struct ossicle_plan *out);

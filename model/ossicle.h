@@ -119,6 +119,8 @@ struct ossicle_config {
     uint64_t budget_bytes;        /* most memory all told; 0: what the machine has left */
     uint64_t text_bytes;          /* longest text in one call; 0: 1 MiB. About 25 bytes each */
     bool score_all;               /* room for log-probabilities at every position (score --text) */
+    bool tokens_only;             /* no step will be asked for, only ossicle_tokenize and
+                                   * ossicle_detokenize: the weights are left alone */
     bool poison;                  /* tests: scratch is filled with NaN before it is used */
     void (*log)(void *user, enum ossicle_log_level level, const char *line);
     /* false: stop */

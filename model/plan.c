@@ -301,7 +301,8 @@ enum osl_status osl_plan_build(const struct ossicle_config *config, const struct
         osl_engine_bytes() + (plan->device.vulkan ? osl_vulkan_bytes() : 0);
     plan->bytes[OSL_REGION_SESSION] = osl_session_bytes(plan);
     plan->bytes[OSL_REGION_SAMPLER] = osl_sampler_bytes(shape->vocab);
-    plan->bytes[OSL_REGION_THREADS] = osl_team_bytes(plan->threads);
+    plan->bytes[OSL_REGION_THREADS] = round_up(osl_team_bytes(plan->threads), 64) +
+                                      osl_warm_bytes();
     plan->bytes[OSL_REGION_PROGRAM] = OSL_PROGRAM_BYTES;
     if (plan->resident) {
         plan->bytes[OSL_REGION_WEIGHTS] = osl_plan_resident_bytes(gguf);

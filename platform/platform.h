@@ -129,6 +129,21 @@ enum osl_map_advice {
 /* A hint about [data, data+bytes) inside a map; failing is harmless. */
 void osl_map_advise(const void *data, uint64_t bytes, enum osl_map_advice advice);
 
+/* A thread that makes the pages of maps present in the order in which they will be used, so that
+ * a file comes at the disk's speed and in huge pages, not a fault at a time. */
+struct osl_warm;
+/* The next range to warm; false: there is none. Called by that thread only. */
+typedef bool osl_warm_next(void *context, const void **data_out, uint64_t *bytes_out);
+/* Bytes of caller-owned memory, 64-byte aligned: the thread's stack is part of it. */
+uint64_t osl_warm_bytes(void);
+/* context and the maps must outlive the thread. It ends by itself after the last range, or when
+ * a page cannot be had, which is no error here: whoever uses the page will see it. */
+OSL_MUST_USE enum osl_status osl_warm_start(void *memory, uint64_t bytes, osl_warm_next *next,
+                                            void *context, struct osl_warm **warm_out,
+                                            struct osl_error *error);
+/* Ends it after the 2 MiB it is at. NULL is fine. */
+void osl_warm_stop(struct osl_warm *warm);
+
 /* A file that appears whole or not at all: written beside its name, flushed to the disk, then
  * renamed. Nothing is left behind on abort. */
 struct osl_writer {

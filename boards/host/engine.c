@@ -146,7 +146,7 @@ static void tell_device(const struct osl_host_engine *engine)
 static void tell_start(const struct osl_host_engine *engine)
 {
     bool chosen = engine->config.device == OSSICLE_DEVICE_AUTO;
-    if (engine->verbose && !engine->tokens_only) {
+    if (engine->verbose && !engine->config.tokens_only) {
         tell_device(engine);
     }
     if (chosen && engine->device_wanted && engine->plan.device_index < 0) {
@@ -209,7 +209,7 @@ enum ossicle_status osl_host_engine_start_tokenizer(const struct osl_args *args,
     engine->config.threads = 1;
     engine->config.text_bytes = text_bytes > TEXT_LEAST_BYTES ? text_bytes : TEXT_LEAST_BYTES;
     engine->config.marks = 1;
-    engine->tokens_only = true;
+    engine->config.tokens_only = true;
     engine->config.weights = OSSICLE_WEIGHTS_MAPPED;
     engine->config.device = OSSICLE_DEVICE_CPU;
     return osl_host_engine_start(engine);

@@ -12,7 +12,6 @@ struct osl_host_engine {
     struct osl_profile profile;
     bool profile_picked;   /* by auto */
     bool context_by_board; /* not asked for: a model made for less may have less */
-    bool tokens_only;      /* no model runs: it is only asked about tokens */
     bool verbose;
     bool device_wanted; /* by an option that only a Vulkan device heeds */
     void *memory;
