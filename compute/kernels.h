@@ -35,10 +35,20 @@
  *         within +-127; the integer of an element is 256 * high + low
  *   scale row scale + t * block_stride, f32 [cols/32]; value = integer * scale
  *   sum   row sum + t * block_stride, int32 [cols/32], the sum of the block's integers
- * q/scale/sum are filled by quantize and NULL where the table does not use them. */
+ * q/scale/sum are filled by quantize and NULL where the table does not use them.
+ *
+ * For a matmul of a table that packs (below), q holds packed rows of `planes` planes instead, and
+ * scale and sum are not read. */
 #define OSL_ACT_BLOCK_BYTES 64             /* of q, for 32 elements */
 #define OSL_ACT_ROW_BYTES(cols) (2 * (cols)) /* least q_stride */
 #define OSL_ACT_LIMIT 32512                 /* 127 * 256: the largest integer */
+
+/* A packed row, for tables whose matmul wants activations in unsigned bytes: blocks of a f32 scale
+ * and then one or two planes of 32 bytes. One plane: value = (byte - 128) * scale, 8 bits. Two: the
+ * first is the high one, value = (256 * high + low - 32768) * scale, 16 bits. */
+#define OSL_PACK_BLOCK_BYTES(planes) (4 + 32 * (planes))
+#define OSL_PACK_ROW_BYTES(cols, planes) ((cols) / 32 * OSL_PACK_BLOCK_BYTES(planes))
+#define OSL_PACK_LIMIT(planes) ((planes) == 2 ? OSL_ACT_LIMIT : 127)
 
 struct osl_act {
     const float *f32;
@@ -48,6 +58,7 @@ struct osl_act {
     uint32_t f32_stride;
     uint32_t q_stride;
     uint32_t block_stride;
+    uint32_t planes; /* of packed rows: 1 or 2; else not read */
 };
 
 /* out[r] = sum_c weight[r][c] * x[c] for r in [0, rows): one token (x row 0), one expert.
@@ -74,6 +85,11 @@ typedef void osl_matmul_fn(float *out, uint32_t out_stride, const void *weight, 
  * +-127 (so an integer may be off by one more). A block of zeros has scale 0. Non-finite input
  * gives q 0 and scale NaN. Every table gives the plain one's bits. */
 typedef void osl_quantize_fn(int8_t *q, float *scale, int32_t *sum, const float *x, uint32_t cols);
+
+/* Packs one row of cols f32: integer = nearest(x / scale) held within the limit, ties to even,
+ * scale = amax / OSL_PACK_LIMIT(planes) of the block. Zeros and non-finite input as in quantize:
+ * every integer is 0, the scale 0 or NaN. out: OSL_PACK_ROW_BYTES(cols, planes), 4-byte aligned. */
+typedef void osl_pack_fn(uint8_t *out, const float *x, uint32_t cols, uint32_t planes);
 
 /* out[c] = in[c] / sqrt(mean(in^2) + eps) * gain[c]; out may be in. */
 typedef void osl_rmsnorm_fn(float *out, const float *in, const float *gain, uint32_t cols,
@@ -177,6 +193,7 @@ struct osl_kernels {
     osl_matvec_fn *matvec[OSL_DTYPE_END];
     osl_matmul_fn *matmul[OSL_DTYPE_END];
     osl_quantize_fn *quantize;
+    osl_pack_fn *pack; /* what quantized types read in matmul; NULL: what quantize makes */
     osl_rmsnorm_fn *rmsnorm;
     osl_swiglu_fn *swiglu;
     osl_rope_fn *rope;

@@ -101,7 +101,43 @@ struct case_act {
     int8_t *q;
     float *scale;
     int32_t *sum;
+    uint8_t *packed[3]; /* by planes, where the table packs */
 };
+
+/* Packed rows are apart by an odd number of words. */
+static inline uint32_t case_pack_stride(uint32_t cols, uint32_t planes)
+{
+    return OSL_PACK_ROW_BYTES(cols, planes) + 12;
+}
+
+/* Quantises a row of activations again, in every format. */
+static inline void case_act_again(struct case_act *x, const struct osl_kernels *k, uint32_t token,
+                                  uint32_t cols)
+{
+    const float *row = x->f32 + (size_t)token * x->act.f32_stride;
+    size_t block = (size_t)token * x->act.block_stride;
+    k->quantize(x->q + token * (size_t)x->act.q_stride, x->scale + block, x->sum + block, row,
+                cols);
+    for (uint32_t planes = 1; k->pack != NULL && planes <= 2; planes++) {
+        k->pack(x->packed[planes] + token * (size_t)case_pack_stride(cols, planes), row, cols,
+                planes);
+    }
+}
+
+/* As matmul reads them: with planes, packed. */
+static inline struct osl_act case_act_packed(const struct case_act *x, uint32_t cols,
+                                             uint32_t planes)
+{
+    struct osl_act act = x->act;
+    if (planes > 0) {
+        act.q = (const int8_t *)x->packed[planes];
+        act.q_stride = case_pack_stride(cols, planes);
+        act.scale = NULL;
+        act.sum = NULL;
+        act.planes = planes;
+    }
+    return act;
+}
 
 static inline void case_act_make(struct case_act *x, const struct osl_kernels *k, uint32_t tokens,
                                  uint32_t cols, uint64_t *state)
@@ -114,6 +150,9 @@ static inline void case_act_make(struct case_act *x, const struct osl_kernels *k
     x->q = case_alloc(tokens * (size_t)x->act.q_stride);
     x->scale = case_alloc(tokens * (size_t)x->act.block_stride * sizeof *x->scale);
     x->sum = case_alloc(tokens * (size_t)x->act.block_stride * sizeof *x->sum);
+    for (uint32_t planes = 1; planes <= 2; planes++) {
+        x->packed[planes] = case_alloc(tokens * (size_t)case_pack_stride(cols, planes));
+    }
     for (uint32_t t = 0; t < tokens; t++) {
         float *row = x->f32 + (size_t)t * x->act.f32_stride;
         for (uint32_t c = 0; c < cols; c++) {
@@ -122,9 +161,7 @@ static inline void case_act_make(struct case_act *x, const struct osl_kernels *k
         for (uint32_t c = 0; c < 32 && t % 3 == 1; c++) {
             row[c] = 0.0f; /* a block of zeros */
         }
-        size_t block = (size_t)t * x->act.block_stride;
-        k->quantize(x->q + (size_t)t * x->act.q_stride, x->scale + block, x->sum + block, row,
-                    cols);
+        case_act_again(x, k, t, cols);
     }
     x->act.f32 = x->f32;
     x->act.q = x->q;
@@ -138,6 +175,8 @@ static inline void case_act_free(struct case_act *x)
     free(x->q);
     free(x->scale);
     free(x->sum);
+    free(x->packed[1]);
+    free(x->packed[2]);
 }
 
 /* The integer of element c of a quantised row. */
@@ -157,6 +196,29 @@ static inline double case_act_value(const struct case_act *x, bool quantized, ui
     return (double)case_act_integer(x->q + (size_t)token * x->act.q_stride, c) *
            (double)x->scale[(size_t)token * x->act.block_stride + c / 32];
 }
+
+/* The same of a packed row: kernels.h gives the format. */
+static inline double case_packed_value(const struct case_act *x, uint32_t planes, uint32_t token,
+                                       uint32_t cols, uint32_t c)
+{
+    const uint8_t *block = x->packed[planes] + token * (size_t)case_pack_stride(cols, planes) +
+                           (size_t)(c / 32) * OSL_PACK_BLOCK_BYTES(planes);
+    float scale;
+    memcpy(&scale, block, sizeof scale);
+    int32_t high = block[4 + c % 32];
+    int32_t integer = planes == 2 ? 256 * high + block[36 + c % 32] - 32768 : high - 128;
+    return (double)integer * (double)scale;
+}
+
+static inline bool case_packs(const struct osl_kernels *k, enum osl_dtype dtype)
+{
+    return k->pack != NULL && k->quantized[dtype];
+}
+
+/* Runs body for what a matmul reads: 2 planes and 1 where the table packs, else 0. */
+#define CASE_EACH_PLANES(planes, k, dtype)                                                \
+    for (uint32_t planes = case_packs(k, dtype) ? 2 : 0, case_left = planes > 0 ? 2 : 1;  \
+         case_left > 0; case_left--, planes--)
 
 /* Runs body for every table of this machine. */
 #define CASE_EACH_TABLE(k)                                                                \

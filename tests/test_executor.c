@@ -43,6 +43,8 @@ static void start(const struct osl_kernels *kernels, uint32_t threads, uint32_t 
 /* Relative to the largest logit. Rounding in f32 through a few layers: 1e-6 measured; where an
  * element of the cache, or an activation of 16 bits, falls on the other side of a half: 6e-4. */
 #define TOLERANCE 2e-3
+/* Where a table packs what the experts read in prefill to 8 bits: 0.021 measured. */
+#define TOLERANCE_PACKED 4e-2
 
 /* Tokens before the first whose choice of experts hangs on the rounding. */
 static uint32_t tokens_sure(const double *margins)
@@ -87,7 +89,7 @@ static void check_reference(const struct osl_kernels *kernels, const double *ref
     printf("seed %u, %s: %u tokens, gap prefill %.2g, decode %.2g\n", (unsigned)rig.model.seed,
            kernels->name, sure, worst[0], worst[1]);
     assert_true(sure >= 20);
-    assert_true(worst[0] <= TOLERANCE);
+    assert_true(worst[0] <= (kernels->pack != NULL ? TOLERANCE_PACKED : TOLERANCE));
     assert_true(worst[1] <= TOLERANCE);
 }
 

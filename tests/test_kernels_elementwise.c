@@ -101,6 +101,46 @@ static void quantize_ties_zeros_and_tiny_values(void **state)
     }
 }
 
+/* Every integer is the nearest in exact arithmetic, or a neighbour where the f32 quotient ties. */
+static void pack_takes_the_nearest(void **state)
+{
+    enum { COLS = 288 };
+    CASE_EACH_TABLE (k) {
+        for (uint32_t planes = 1; k->pack != NULL && planes <= 2; planes++) {
+            uint64_t seed = 77 + planes;
+            struct case_act x;
+            case_act_make(&x, k, 4, COLS, &seed);
+            for (uint32_t c = 0; c < 64; c++) { /* zeros, and tiny values with subnormal scales */
+                x.f32[c] = c < 32 ? 0.0f : 0x1p-149f * (float)c;
+            }
+            x.f32[70] = INFINITY;
+            x.f32[2 * x.act.f32_stride + 100] = NAN;
+            for (uint32_t t = 0; t < 4; t++) {
+                case_act_again(&x, k, t, COLS);
+            }
+            for (uint32_t i = 0; i < 4 * COLS; i++) {
+                const float *row = x.f32 + (size_t)(i / COLS) * x.act.f32_stride;
+                double got = case_packed_value(&x, planes, i / COLS, COLS, i % COLS);
+                double most = 0.0;
+                bool finite = true;
+                for (uint32_t j = 0; j < 32; j++) {
+                    float value = row[i % COLS / 32 * 32 + j];
+                    finite = finite && isfinite(value);
+                    most = fmax(most, fabs((double)value));
+                }
+                /* half a step, and what rounding a subnormal scale costs at the limit */
+                double slack = 0.51 * most / OSL_PACK_LIMIT(planes) +
+                               OSL_PACK_LIMIT(planes) * 0x1p-149;
+                if (finite ? fabs(got - (double)row[i % COLS]) > slack : !isnan(got)) {
+                    fail_msg("%s pack, %u planes, element %u: got %.9g of %.9g", k->name, planes,
+                             i, got, (double)row[i % COLS]);
+                }
+            }
+            case_act_free(&x);
+        }
+    }
+}
+
 static void quantize_shows_non_finite_blocks(void **state)
 {
     static const float bad[3] = {NAN, INFINITY, -INFINITY};
@@ -324,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantize_takes_the_nearest_and_equals_plain),
         cmocka_unit_test(quantize_ties_zeros_and_tiny_values),
+        cmocka_unit_test(pack_takes_the_nearest),
         cmocka_unit_test(quantize_shows_non_finite_blocks),
         cmocka_unit_test(rmsnorm_matches_double),
         cmocka_unit_test(rmsnorm_epsilon_is_inside_the_root),

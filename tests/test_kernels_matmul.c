@@ -6,7 +6,8 @@
  * is left are the roundings of one f32 sum of up to a few thousand terms. Matmul adds in one
  * chain, where the worst case grows with the count; measured below 1e-6. */
 #define TOLERANCE 4e-6
-/* Quantised activations against f32 ones, in units of one and a half steps at every weight. */
+/* Quantised activations against f32 ones, in units of one and a half steps at every weight, or of
+ * half a step where they are packed. */
 #define QUANTIZED_TOLERANCE 1.02
 /* Products of two scales may be subnormal and lose bits; no weight of use is that small. */
 #define FLOOR 1e-30
@@ -14,19 +15,24 @@
 struct expected {
     double value;
     double magnitude; /* sum of |w x| */
-    double step;      /* sum of 1.5 |w| scale, what quantising may cost */
+    double step;      /* sum of |w| scale times 1.5 or 0.5, what quantising may cost */
 };
 
+/* A row of weights on a token's activations: f32, or as the kernel reads them. */
 static struct expected expect(const float *weight, uint32_t cols, const struct case_act *x,
-                              bool quantized, uint32_t token)
+                              bool quantized, uint32_t planes, uint32_t token)
 {
     struct expected e = {0.0, 0.0, 0.0};
     for (uint32_t c = 0; c < cols; c++) {
-        double term = (double)weight[c] * case_act_value(x, quantized, token, c);
+        double value = quantized && planes > 0 ? case_packed_value(x, planes, token, cols, c)
+                                               : case_act_value(x, quantized, token, c);
+        double scale = (double)x->scale[(size_t)token * x->act.block_stride + c / 32];
+        double step = planes == 0 ? 1.5 * scale
+                                  : 0.5 * scale * OSL_ACT_LIMIT / OSL_PACK_LIMIT(planes);
+        double term = (double)weight[c] * value;
         e.value += term;
         e.magnitude += fabs(term);
-        e.step += fabs((double)weight[c]) *
-                  (double)x->scale[(size_t)token * x->act.block_stride + c / 32] * 1.5;
+        e.step += fabs((double)weight[c]) * step;
     }
     return e;
 }
@@ -74,18 +80,19 @@ static void problem_free(struct problem *p)
     case_act_free(&p->x);
 }
 
-static void check(const struct problem *p, const char *op, uint32_t row, uint32_t token, float got)
+static void check(const struct problem *p, const char *op, uint32_t planes, uint32_t row,
+                  uint32_t token, float got)
 {
     bool quantized = p->k->quantized[p->dtype];
     const float *weight = p->unpacked + (size_t)row * p->cols;
-    struct expected e = expect(weight, p->cols, &p->x, quantized, token);
-    struct expected exact = expect(weight, p->cols, &p->x, false, token);
+    struct expected e = expect(weight, p->cols, &p->x, quantized, planes, token);
+    struct expected exact = expect(weight, p->cols, &p->x, false, planes, token);
     double slack = quantized ? QUANTIZED_TOLERANCE * exact.step : 0.0;
     if (!(fabs((double)got - e.value) <= TOLERANCE * e.magnitude + FLOOR) ||
         !(fabs((double)got - exact.value) <= slack + TOLERANCE * exact.magnitude + FLOOR)) {
-        fail_msg("%s %s %s %ux%u seed %llu row %u token %u: got %.9g, want %.9g (f32 %.9g), "
-                 "magnitude %g",
-                 p->k->name, op, osl_dtype_name(p->dtype), p->rows, p->cols,
+        fail_msg("%s %s, %u planes, %s %ux%u seed %llu row %u token %u: got %.9g, want %.9g "
+                 "(f32 %.9g), magnitude %g",
+                 p->k->name, op, planes, osl_dtype_name(p->dtype), p->rows, p->cols,
                  (unsigned long long)p->seed, row, token, (double)got, e.value, exact.value,
                  e.magnitude);
     }
@@ -96,14 +103,15 @@ static void run_matvec(const struct problem *p)
     float *out = case_alloc(p->rows * sizeof *out);
     p->k->matvec[p->dtype](out, p->weight, p->row_bytes, p->rows, p->cols, &p->x.act);
     for (uint32_t r = 0; r < p->rows; r++) {
-        check(p, "matvec", r, 0, out[r]);
+        check(p, "matvec", 0, r, 0, out[r]);
     }
     free(out);
 }
 
-/* All but the last token of x, in falling order: tokens 0 and 1 trade places with the far end. */
-static void run_matmul(const struct problem *p)
+/* All tokens of x, in order and in falling order. */
+static void run_matmul_planes(const struct problem *p, uint32_t planes)
 {
+    struct osl_act act = case_act_packed(&p->x, p->cols, planes);
     uint32_t stride = p->rows + 3;
     float *out = case_alloc((size_t)p->tokens * stride * sizeof *out);
     uint32_t *index = case_alloc(p->tokens * sizeof *index);
@@ -112,11 +120,11 @@ static void run_matmul(const struct problem *p)
             index[t] = permuted ? p->tokens - 1 - t : t;
         }
         memset(out, 0xff, (size_t)p->tokens * stride * sizeof *out);
-        p->k->matmul[p->dtype](out, stride, p->weight, p->row_bytes, p->rows, p->cols, &p->x.act,
+        p->k->matmul[p->dtype](out, stride, p->weight, p->row_bytes, p->rows, p->cols, &act,
                                permuted ? index : NULL, p->tokens, p->scratch);
         for (uint32_t t = 0; t < p->tokens; t++) {
             for (uint32_t r = 0; r < p->rows; r++) {
-                check(p, "matmul", r, index[t], out[(size_t)t * stride + r]);
+                check(p, "matmul", planes, r, index[t], out[(size_t)t * stride + r]);
             }
             for (uint32_t r = p->rows; r < stride; r++) { /* nothing written past the rows */
                 assert_int_equal(osl_f32_bits(out[(size_t)t * stride + r]), 0xffffffffu);
@@ -125,6 +133,13 @@ static void run_matmul(const struct problem *p)
     }
     free(out);
     free(index);
+}
+
+static void run_matmul(const struct problem *p)
+{
+    CASE_EACH_PLANES (planes, p->k, p->dtype) {
+        run_matmul_planes(p, planes);
+    }
 }
 
 static void matvec_matches_double_over_shapes(void **state)
@@ -204,36 +219,45 @@ static void matvec_rows_do_not_depend_on_the_call(void **state)
     }
 }
 
+enum { CUT_ROWS = 53, CUT_TOKENS = 15 };
+
+static void matmul_cut(const struct problem *p, uint32_t planes)
+{
+    static float whole[CUT_TOKENS][CUT_ROWS];
+    static float cut[CUT_TOKENS][CUT_ROWS];
+    struct osl_act act = case_act_packed(&p->x, p->cols, planes);
+    osl_matmul_fn *matmul = p->k->matmul[p->dtype];
+    matmul(whole[0], CUT_ROWS, p->weight, p->row_bytes, CUT_ROWS, p->cols, &act, NULL, CUT_TOKENS,
+           p->scratch);
+    for (uint32_t at = 1; at < CUT_ROWS; at += 3) {
+        matmul(cut[0], CUT_ROWS, p->weight, p->row_bytes, at, p->cols, &act, NULL, CUT_TOKENS,
+               p->scratch);
+        matmul(cut[0] + at, CUT_ROWS, p->weight + at * p->row_bytes, p->row_bytes, CUT_ROWS - at,
+               p->cols, &act, NULL, CUT_TOKENS, p->scratch);
+        assert_memory_equal(whole, cut, sizeof whole);
+    }
+    uint32_t index[CUT_TOKENS];
+    for (uint32_t t = 0; t < CUT_TOKENS; t++) {
+        index[t] = t;
+    }
+    for (uint32_t at = 1; at < CUT_TOKENS; at++) {
+        matmul(cut[0], CUT_ROWS, p->weight, p->row_bytes, CUT_ROWS, p->cols, &act, NULL, at,
+               p->scratch);
+        matmul(cut[at], CUT_ROWS, p->weight, p->row_bytes, CUT_ROWS, p->cols, &act, index + at,
+               CUT_TOKENS - at, p->scratch);
+        assert_memory_equal(whole, cut, sizeof whole);
+    }
+}
+
 /* Any cut of rows and of tokens, at every place, gives the bits of the whole. */
 static void matmul_results_do_not_depend_on_the_call(void **state)
 {
-    enum { ROWS = 53, TOKENS = 15 };
-    static float whole[TOKENS][ROWS];
-    static float cut[TOKENS][ROWS];
     CASE_EACH_TABLE (k) {
         for (uint32_t d = 0; d < CASE_DTYPES; d++) {
             struct problem p;
-            problem_make(&p, k, case_dtypes[d], ROWS, 224, TOKENS);
-            osl_matmul_fn *matmul = k->matmul[p.dtype];
-            matmul(whole[0], ROWS, p.weight, p.row_bytes, ROWS, p.cols, &p.x.act, NULL, TOKENS,
-                   p.scratch);
-            for (uint32_t at = 1; at < ROWS; at += 3) {
-                matmul(cut[0], ROWS, p.weight, p.row_bytes, at, p.cols, &p.x.act, NULL, TOKENS,
-                       p.scratch);
-                matmul(cut[0] + at, ROWS, p.weight + at * p.row_bytes, p.row_bytes, ROWS - at,
-                       p.cols, &p.x.act, NULL, TOKENS, p.scratch);
-                assert_memory_equal(whole, cut, sizeof whole);
-            }
-            uint32_t index[TOKENS];
-            for (uint32_t t = 0; t < TOKENS; t++) {
-                index[t] = t;
-            }
-            for (uint32_t at = 1; at < TOKENS; at++) {
-                matmul(cut[0], ROWS, p.weight, p.row_bytes, ROWS, p.cols, &p.x.act, NULL, at,
-                       p.scratch);
-                matmul(cut[at], ROWS, p.weight, p.row_bytes, ROWS, p.cols, &p.x.act, index + at,
-                       TOKENS - at, p.scratch);
-                assert_memory_equal(whole, cut, sizeof whole);
+            problem_make(&p, k, case_dtypes[d], CUT_ROWS, 224, CUT_TOKENS);
+            CASE_EACH_PLANES (planes, k, p.dtype) {
+                matmul_cut(&p, planes);
             }
             problem_free(&p);
         }
@@ -253,11 +277,8 @@ static void zero_weights_and_zero_activations_give_zero(void **state)
                     memset(p.weight, 0, 5 * p.row_bytes);
                 } else {
                     memset(p.x.f32, 0, 2 * (size_t)p.x.act.f32_stride * sizeof *p.x.f32);
-                    for (uint32_t t = 0; t < 2; t++) {
-                        size_t block = (size_t)t * p.x.act.block_stride;
-                        k->quantize(p.x.q + t * (size_t)p.x.act.q_stride, p.x.scale + block,
-                                    p.x.sum + block, p.x.f32, 96);
-                    }
+                    case_act_again(&p.x, k, 0, 96);
+                    case_act_again(&p.x, k, 1, 96);
                 }
                 k->matvec[p.dtype](out, p.weight, p.row_bytes, 5, 96, &p.x.act);
                 for (uint32_t r = 0; r < 5; r++) {
@@ -266,10 +287,13 @@ static void zero_weights_and_zero_activations_give_zero(void **state)
                                  (double)out[r]);
                     }
                 }
-                k->matmul[p.dtype](out, 5, p.weight, p.row_bytes, 5, 96, &p.x.act, NULL, 2,
-                                   p.scratch);
-                for (uint32_t r = 0; r < 10; r++) {
-                    assert_true(out[r] == 0.0f);
+                CASE_EACH_PLANES (planes, k, p.dtype) {
+                    struct osl_act act = case_act_packed(&p.x, 96, planes);
+                    k->matmul[p.dtype](out, 5, p.weight, p.row_bytes, 5, 96, &act, NULL, 2,
+                                       p.scratch);
+                    for (uint32_t r = 0; r < 10; r++) {
+                        assert_true(out[r] == 0.0f);
+                    }
                 }
                 problem_free(&p);
             }
@@ -293,20 +317,21 @@ static void mxfp4_smallest_scales_count(void **state)
         }
         for (uint32_t t = 0; t < 2; t++) {
             float *row = p.x.f32 + (size_t)t * p.x.act.f32_stride;
-            size_t block = (size_t)t * p.x.act.block_stride;
             for (uint32_t c = 0; c < 160; c++) {
                 row[c] *= 1e30f;
             }
-            k->quantize(p.x.q + t * (size_t)p.x.act.q_stride, p.x.scale + block,
-                        p.x.sum + block, row, 160);
+            case_act_again(&p.x, k, t, 160);
         }
         k->matvec[p.dtype](out, p.weight, p.row_bytes, 4, 160, &p.x.act);
         for (uint32_t r = 0; r < 4; r++) {
-            check(&p, "matvec", r, 0, out[r]);
+            check(&p, "matvec", 0, r, 0, out[r]);
         }
-        k->matmul[p.dtype](out, 4, p.weight, p.row_bytes, 4, 160, &p.x.act, NULL, 2, p.scratch);
-        for (uint32_t r = 0; r < 8; r++) {
-            check(&p, "matmul", r % 4, r / 4, out[r]);
+        CASE_EACH_PLANES (planes, k, p.dtype) {
+            struct osl_act act = case_act_packed(&p.x, 160, planes);
+            k->matmul[p.dtype](out, 4, p.weight, p.row_bytes, 4, 160, &act, NULL, 2, p.scratch);
+            for (uint32_t r = 0; r < 8; r++) {
+                check(&p, "matmul", planes, r % 4, r / 4, out[r]);
+            }
         }
         problem_free(&p);
     }
@@ -322,19 +347,24 @@ static void nan_and_broken_scales_show(void **state)
         p.weight[2 * p.row_bytes + 17] = 255;
         k->matvec[p.dtype](out, p.weight, p.row_bytes, 5, 96, &p.x.act);
         assert_true(isfinite(out[1]) && !isfinite(out[2]) && isfinite(out[3]));
-        k->matmul[p.dtype](out, 5, p.weight, p.row_bytes, 5, 96, &p.x.act, NULL, 1, p.scratch);
-        assert_true(isfinite(out[1]) && !isfinite(out[2]) && isfinite(out[3]));
+        CASE_EACH_PLANES (planes, k, p.dtype) {
+            struct osl_act act = case_act_packed(&p.x, 96, planes);
+            k->matmul[p.dtype](out, 5, p.weight, p.row_bytes, 5, 96, &act, NULL, 1, p.scratch);
+            assert_true(isfinite(out[1]) && !isfinite(out[2]) && isfinite(out[3]));
+        }
         problem_free(&p);
 
         for (uint32_t d = 0; d < CASE_DTYPES; d++) {
             problem_make(&p, k, case_dtypes[d], 5, 96, 1);
             p.x.f32[40] = NAN;
-            k->quantize(p.x.q, p.x.scale, p.x.sum, p.x.f32, 96);
+            case_act_again(&p.x, k, 0, 96);
             k->matvec[p.dtype](out, p.weight, p.row_bytes, 5, 96, &p.x.act);
             assert_true(isnan(out[0]) && isnan(out[4]));
-            k->matmul[p.dtype](out, 5, p.weight, p.row_bytes, 5, 96, &p.x.act, NULL, 1,
-                               p.scratch);
-            assert_true(isnan(out[0]) && isnan(out[4]));
+            CASE_EACH_PLANES (planes, k, p.dtype) {
+                struct osl_act act = case_act_packed(&p.x, 96, planes);
+                k->matmul[p.dtype](out, 5, p.weight, p.row_bytes, 5, 96, &act, NULL, 1, p.scratch);
+                assert_true(isnan(out[0]) && isnan(out[4]));
+            }
             problem_free(&p);
         }
     }

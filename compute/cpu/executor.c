@@ -169,6 +169,7 @@ static enum osl_status take_op(struct osl_executor *executor, uint32_t index,
         bool q8 = kernels->quantized[dtype];
         executor->q8_logits |= q8 && op->kind == OSL_OP_LOGITS;
         executor->q8_norm |= q8 && op->kind != OSL_OP_LOGITS && op->in == OSL_BUFFER_NORM;
+        executor->q8_router |= q8 && op->kind == OSL_OP_MATMUL && op->out == OSL_BUFFER_ROUTER;
         executor->q8_attn |= q8 && op->in == OSL_BUFFER_ATTN;
         executor->q8_expert_h |= q8 && op->kind == OSL_OP_EXPERT_DOWN;
     }

@@ -8,74 +8,65 @@
  * one weight row and one token.
  *
  * A layer takes fourteen barriers; at a step of hundreds of tokens they do not matter. */
-#include "executor_step.h"
+#include "executor_prefill.h"
 
 #include <math.h>
 #include <string.h>
 
-#define TILE OSL_MATMUL_TILE_ROWS
 #define TILES_PER_THREAD 4 /* fewer, and tokens are cut too */
 #define TOKEN_BLOCK_MIN 16
 
-/* The routes of a step, sorted by expert. Entries [begin[e], begin[e+1]) belong to expert e and
- * are rows of EXPERT_H and EXPERT_Y. */
-struct groups {
-    uint16_t *ids;   /* [tokens][used] */
-    float *weights;  /* [tokens][used] */
-    uint32_t *token; /* [entries] */
-    uint32_t *place; /* [tokens][used]: the entry */
-    uint32_t *begin; /* [experts + 1] */
-};
-
-static struct groups groups_of(const struct osl_executor *executor)
+static uint32_t norm_planes(const struct osl_executor *executor, const struct osl_op *norm)
 {
-    const struct osl_scratch_layout *layout = &executor->layout;
-    return (struct groups){
-        .ids = osl_scratch_at(executor, layout->route_ids),
-        .weights = osl_scratch_at(executor, layout->route_weights),
-        .token = osl_scratch_at(executor, layout->group_token),
-        .place = osl_scratch_at(executor, layout->group_place),
-        .begin = osl_scratch_at(executor, layout->group_begin),
-    };
+    bool experts = norm->kind == OSL_OP_RMSNORM && norm[1].out == OSL_BUFFER_ROUTER;
+    return experts ? osl_prefill_planes_up(executor) : OSL_PREFILL_PLANES;
 }
 
-/* The shared activations, row 0 at `row`. q8 parts are there whether filled or not. */
-static struct osl_act shared_act(const struct osl_executor *executor, const float *f32,
-                                 uint32_t row, uint32_t cols)
+/* The shared activations, row 0 at `row`. Quantised parts are there whether filled or not. */
+struct osl_act osl_prefill_act(const struct osl_executor *executor, const float *f32, uint32_t row,
+                               uint32_t cols, uint32_t planes)
 {
     const struct osl_q8_layout *act = &executor->layout.act;
     uint32_t blocks = cols / OSL_BLOCK_COLS;
+    uint32_t q_stride = executor->config.kernels->pack != NULL ? OSL_PACK_ROW_BYTES(cols, planes)
+                                                               : OSL_ACT_ROW_BYTES(cols);
     return (struct osl_act){
         .f32 = f32 + (uint64_t)row * cols,
-        .q = (int8_t *)osl_scratch_at(executor, act->q) + (uint64_t)row * OSL_ACT_ROW_BYTES(cols),
+        .q = (int8_t *)osl_scratch_at(executor, act->q) + (uint64_t)row * q_stride,
         .scale = (float *)osl_scratch_at(executor, act->scale) + (uint64_t)row * blocks,
         .sum = (int32_t *)osl_scratch_at(executor, act->sum) + (uint64_t)row * blocks,
         .f32_stride = cols,
-        .q_stride = OSL_ACT_ROW_BYTES(cols),
+        .q_stride = q_stride,
         .block_stride = blocks,
+        .planes = planes,
     };
 }
 
 static void quantize_row(const struct osl_executor *executor, const float *f32, uint32_t row,
-                         uint32_t cols)
+                         uint32_t cols, uint32_t planes)
 {
     const struct osl_q8_layout *act = &executor->layout.act;
+    const struct osl_kernels *kernels = executor->config.kernels;
     uint64_t blocks = cols / OSL_BLOCK_COLS;
-    executor->config.kernels->quantize(
-        (int8_t *)osl_scratch_at(executor, act->q) + (uint64_t)row * OSL_ACT_ROW_BYTES(cols),
-        (float *)osl_scratch_at(executor, act->scale) + row * blocks,
-        (int32_t *)osl_scratch_at(executor, act->sum) + row * blocks, f32, cols);
+    uint8_t *q = osl_scratch_at(executor, act->q);
+    if (kernels->pack != NULL) {
+        kernels->pack(q + row * (uint64_t)OSL_PACK_ROW_BYTES(cols, planes), f32, cols, planes);
+        return;
+    }
+    kernels->quantize((int8_t *)q + (uint64_t)row * OSL_ACT_ROW_BYTES(cols),
+                      (float *)osl_scratch_at(executor, act->scale) + row * blocks,
+                      (int32_t *)osl_scratch_at(executor, act->sum) + row * blocks, f32, cols);
 }
 
 /* Quantises rows [0, rows) of a buffer; a phase of its own. */
-static bool quantize_rows(struct osl_worker *worker, enum osl_buffer buffer, uint32_t rows)
+bool osl_prefill_quantize(struct osl_worker *worker, enum osl_buffer buffer, uint32_t rows)
 {
     const struct osl_executor *executor = worker->executor;
     uint32_t cols = osl_input_cols(executor, buffer);
     const float *in = osl_buffer_f32(executor, buffer);
     enum osl_slot slot = osl_worker_enter(worker, OSL_SLOT_QUANTIZE);
     for (uint32_t row; (row = osl_worker_take(worker, 1, rows)) < rows;) {
-        quantize_row(executor, in + (uint64_t)row * cols, row, cols);
+        quantize_row(executor, in + (uint64_t)row * cols, row, cols, OSL_PREFILL_PLANES);
     }
     bool going = osl_worker_meet(worker);
     osl_worker_back(worker, slot);
@@ -88,19 +79,20 @@ static bool rmsnorm_rows(struct osl_worker *worker, const struct osl_op *op, uin
 {
     const struct osl_executor *executor = worker->executor;
     uint64_t hidden = executor->shape.hidden;
+    uint32_t planes = norm_planes(executor, op);
     for (uint32_t i; (i = osl_worker_take(worker, 1, count)) < count;) {
         float *out = osl_buffer_f32(executor, OSL_BUFFER_NORM) + i * hidden;
         const float *x = osl_buffer_f32(executor, OSL_BUFFER_X) + (first + i) * hidden;
         executor->config.kernels->rmsnorm(out, x, op->gain->data, (uint32_t)hidden,
                                           executor->shape.rms_eps);
         if (q8) {
-            quantize_row(executor, out, i, (uint32_t)hidden);
+            quantize_row(executor, out, i, (uint32_t)hidden, planes);
         }
     }
     return osl_worker_meet(worker);
 }
 
-static float *own_tile(const struct osl_worker *worker, uint32_t which)
+float *osl_prefill_tile(const struct osl_worker *worker, uint32_t which)
 {
     const struct osl_executor *executor = worker->executor;
     uint64_t tile_floats = (uint64_t)executor->config.limits.prefill_tokens * TILE;
@@ -108,10 +100,10 @@ static float *own_tile(const struct osl_worker *worker, uint32_t which)
 }
 
 /* tile[t][r] = weight row r . x[t] + bias, for rows [row, row + rows) of an expert. */
-static void matmul_tile(const struct osl_worker *worker, float *tile,
-                        const struct osl_weight *weight, const struct osl_weight *bias,
-                        uint32_t expert, uint32_t row, uint32_t rows, const struct osl_act *x,
-                        const uint32_t *token_index, uint32_t tokens)
+void osl_prefill_multiply(const struct osl_worker *worker, float *tile,
+                          const struct osl_weight *weight, const struct osl_weight *bias,
+                          uint32_t expert, uint32_t row, uint32_t rows, const struct osl_act *x,
+                          const uint32_t *token_index, uint32_t tokens)
 {
     OSL_ASSERT_HOT(rows <= TILE && row + rows <= weight->rows);
     OSL_ASSERT_HOT(tokens <= worker->executor->config.limits.prefill_tokens);
@@ -126,14 +118,8 @@ static void matmul_tile(const struct osl_worker *worker, float *tile,
     }
 }
 
-/* Where a matmul's outputs go: rows `stride` floats apart. */
-struct target {
-    float *out;
-    uint64_t stride;
-    bool add;
-};
-
-static void put_tile(const struct target *target, const float *tile, uint32_t rows, uint32_t tokens)
+void osl_prefill_put(const struct osl_prefill_target *target, const float *tile, uint32_t rows,
+                     uint32_t tokens)
 {
     for (uint32_t t = 0; t < tokens; t++) {
         float *out = target->out + t * target->stride;
@@ -146,7 +132,7 @@ static void put_tile(const struct target *target, const float *tile, uint32_t ro
 
 /* out[t] = or += the op's weights side by side on x[t], for `tokens` tokens. */
 static bool matmul_rows(struct osl_worker *worker, const struct osl_op *op, struct osl_act x,
-                        uint32_t tokens, struct target all)
+                        uint32_t tokens, struct osl_prefill_target all)
 {
     uint32_t tiles[3] = {0, 0, 0};
     uint32_t tile_count = 0;
@@ -165,7 +151,7 @@ static bool matmul_rows(struct osl_worker *worker, const struct osl_op *op, stru
         uint32_t count = tokens - first < block_tokens ? tokens - first : block_tokens;
         uint32_t tile = piece / blocks;
         uint32_t w = 0;
-        struct target to = all;
+        struct osl_prefill_target to = all;
         while (tile >= tiles[w]) { /* a tile never spans two weights */
             tile -= tiles[w];
             to.out += op->weight[w]->rows;
@@ -179,10 +165,10 @@ static bool matmul_rows(struct osl_worker *worker, const struct osl_op *op, stru
         part.q += (uint64_t)first * x.q_stride;
         part.scale += (uint64_t)first * x.block_stride;
         part.sum += (uint64_t)first * x.block_stride;
-        float *result = own_tile(worker, 0);
-        matmul_tile(worker, result, weight, op->bias[w], 0, row, rows, &part, NULL, count);
+        float *result = osl_prefill_tile(worker, 0);
+        osl_prefill_multiply(worker, result, weight, op->bias[w], 0, row, rows, &part, NULL, count);
         to.out += first * to.stride + row;
-        put_tile(&to, result, rows, count);
+        osl_prefill_put(&to, result, rows, count);
     }
     return osl_worker_meet(worker);
 }
@@ -193,15 +179,17 @@ static bool matmul(struct osl_worker *worker, const struct osl_op *op)
     uint32_t tokens = executor->step->token_count;
     uint32_t cols = osl_input_cols(executor, op->in);
     /* NORM was quantised when it was written. */
-    if (op->in == OSL_BUFFER_ATTN && executor->q8_attn && !quantize_rows(worker, op->in, tokens)) {
+    if (op->in == OSL_BUFFER_ATTN && executor->q8_attn &&
+        !osl_prefill_quantize(worker, op->in, tokens)) {
         return false;
     }
-    struct target to = {
+    struct osl_prefill_target to = {
         .out = osl_buffer_f32(executor, op->out),
         .stride = osl_input_cols(executor, op->out),
         .add = op->add,
     };
-    struct osl_act x = shared_act(executor, osl_buffer_f32(executor, op->in), 0, cols);
+    struct osl_act x =
+        osl_prefill_act(executor, osl_buffer_f32(executor, op->in), 0, cols, OSL_PREFILL_PLANES);
     return matmul_rows(worker, op, x, tokens, to);
 }
 
@@ -271,182 +259,6 @@ static bool attention(struct osl_worker *worker, const struct osl_op *op)
     return osl_worker_meet(worker);
 }
 
-/* ---- Experts ----------------------------------------------------------------------------- */
-
-/* Counting sort of the routes by expert; stable, so an expert's tokens rise. */
-static void sort_routes(const struct osl_executor *executor)
-{
-    const struct osl_shape *s = &executor->shape;
-    struct groups groups = groups_of(executor);
-    uint32_t entries = executor->step->token_count * s->experts_used;
-    uint32_t next[OSL_EXPERTS_MAX];
-    memset(groups.begin, 0, (s->experts + 1) * sizeof groups.begin[0]);
-    for (uint32_t i = 0; i < entries; i++) {
-        OSL_ASSERT_HOT(groups.ids[i] < s->experts);
-        groups.begin[groups.ids[i] + 1]++;
-    }
-    for (uint32_t e = 0; e < s->experts; e++) {
-        groups.begin[e + 1] += groups.begin[e];
-        next[e] = groups.begin[e];
-    }
-    for (uint32_t i = 0; i < entries; i++) {
-        uint32_t place = next[groups.ids[i]]++;
-        groups.token[place] = i / s->experts_used;
-        groups.place[i] = place;
-    }
-}
-
-static bool route(struct osl_worker *worker)
-{
-    const struct osl_executor *executor = worker->executor;
-    const struct osl_shape *s = &executor->shape;
-    struct groups groups = groups_of(executor);
-    uint32_t tokens = executor->step->token_count;
-    for (uint32_t t; (t = osl_worker_take(worker, 1, tokens)) < tokens;) {
-        uint64_t at = (uint64_t)t * s->experts_used;
-        osl_route(osl_buffer_f32(executor, OSL_BUFFER_ROUTER) + (uint64_t)t * s->experts,
-                  s->experts, s->experts_used, groups.ids + at, groups.weights + at);
-    }
-    if (!osl_worker_meet(worker)) {
-        return false;
-    }
-    if (worker->index == 0) {
-        sort_routes(executor);
-    }
-    return osl_worker_meet(worker);
-}
-
-/* The next piece of expert work: an expert that has tokens, and a tile of its rows. */
-struct expert_piece {
-    uint32_t expert;
-    uint32_t row;
-    uint32_t rows;
-    uint32_t first;  /* entry */
-    uint32_t tokens; /* 0: nothing to do, the expert was not chosen */
-};
-
-static bool take_expert(struct osl_worker *worker, const struct osl_weight *weight,
-                        struct expert_piece *piece_out)
-{
-    struct groups groups = groups_of(worker->executor);
-    uint32_t tiles = (weight->rows + TILE - 1) / TILE;
-    uint32_t pieces = tiles * weight->experts;
-    uint32_t piece = osl_worker_take(worker, 1, pieces);
-    if (piece >= pieces) {
-        return false;
-    }
-    uint32_t expert = piece / tiles;
-    uint32_t row = piece % tiles * TILE;
-    *piece_out = (struct expert_piece){
-        .expert = expert,
-        .row = row,
-        .rows = weight->rows - row < TILE ? weight->rows - row : TILE,
-        .first = groups.begin[expert],
-        .tokens = groups.begin[expert + 1] - groups.begin[expert],
-    };
-    return true;
-}
-
-static void count_experts(struct osl_worker *worker, const struct osl_op *op)
-{
-    struct groups groups = groups_of(worker->executor);
-    uint32_t experts = worker->executor->shape.experts;
-    uint32_t chosen = 0;
-    for (uint32_t e = 0; e < experts; e++) {
-        chosen += groups.begin[e + 1] > groups.begin[e];
-    }
-    for (uint32_t w = 0; w < op->weight_count; w++) {
-        osl_worker_count(worker, op->weight[w], chosen, groups.begin[experts]);
-    }
-}
-
-static bool expert_up(struct osl_worker *worker, const struct osl_op *op)
-{
-    const struct osl_executor *executor = worker->executor;
-    const struct osl_shape *s = &executor->shape;
-    struct groups groups = groups_of(executor);
-    struct osl_act x =
-        shared_act(executor, osl_buffer_f32(executor, OSL_BUFFER_NORM), 0, s->hidden);
-    struct expert_piece piece;
-    while (take_expert(worker, op->weight[0], &piece)) {
-        if (piece.tokens == 0) {
-            continue;
-        }
-        const uint32_t *token = groups.token + piece.first;
-        for (uint32_t w = 0; w < 2; w++) {
-            matmul_tile(worker, own_tile(worker, w), op->weight[w], op->bias[w], piece.expert,
-                        piece.row, piece.rows, &x, token, piece.tokens);
-        }
-        executor->config.kernels->swiglu(own_tile(worker, 0), own_tile(worker, 1),
-                                         piece.tokens * piece.rows, s->swiglu_alpha,
-                                         s->swiglu_limit);
-        struct target to = {
-            .out = osl_buffer_f32(executor, OSL_BUFFER_EXPERT_H) + (uint64_t)piece.first * s->ff +
-                   piece.row,
-            .stride = s->ff,
-        };
-        put_tile(&to, own_tile(worker, 0), piece.rows, piece.tokens);
-    }
-    count_experts(worker, op);
-    return osl_worker_meet(worker);
-}
-
-/* X[t] += sum over its experts, in the order chosen, of weight * EXPERT_Y. */
-static bool add_experts(struct osl_worker *worker)
-{
-    const struct osl_executor *executor = worker->executor;
-    const struct osl_shape *s = &executor->shape;
-    struct groups groups = groups_of(executor);
-    uint32_t tokens = executor->step->token_count;
-    const float *y = osl_buffer_f32(executor, OSL_BUFFER_EXPERT_Y);
-    (void)osl_worker_enter(worker, OSL_SLOT_ADD_EXPERTS);
-    for (uint32_t t; (t = osl_worker_take(worker, 1, tokens)) < tokens;) {
-        const uint32_t *place = groups.place + (uint64_t)t * s->experts_used;
-        const float *weight = groups.weights + (uint64_t)t * s->experts_used;
-        float *x = osl_buffer_f32(executor, OSL_BUFFER_X) + (uint64_t)t * s->hidden;
-        float *sum = osl_buffer_f32(executor, OSL_BUFFER_NORM) + (uint64_t)t * s->hidden;
-        for (uint32_t k = 0; k < s->experts_used; k++) {
-            const float *row = y + (uint64_t)place[k] * s->hidden;
-            for (uint32_t c = 0; c < s->hidden; c++) {
-                float value = weight[k] * row[c];
-                sum[c] = k == 0 ? value : sum[c] + value;
-            }
-        }
-        for (uint32_t c = 0; c < s->hidden; c++) {
-            x[c] += sum[c];
-        }
-    }
-    return osl_worker_meet(worker);
-}
-
-static bool expert_down(struct osl_worker *worker, const struct osl_op *op)
-{
-    const struct osl_executor *executor = worker->executor;
-    const struct osl_shape *s = &executor->shape;
-    uint32_t entries = executor->step->token_count * s->experts_used;
-    if (executor->q8_expert_h && !quantize_rows(worker, OSL_BUFFER_EXPERT_H, entries)) {
-        return false;
-    }
-    const float *h = osl_buffer_f32(executor, OSL_BUFFER_EXPERT_H);
-    struct expert_piece piece;
-    while (take_expert(worker, op->weight[0], &piece)) {
-        if (piece.tokens == 0) {
-            continue;
-        }
-        struct osl_act x = shared_act(executor, h, piece.first, s->ff);
-        matmul_tile(worker, own_tile(worker, 0), op->weight[0], op->bias[0], piece.expert,
-                    piece.row, piece.rows, &x, NULL, piece.tokens);
-        struct target to = {
-            .out = osl_buffer_f32(executor, OSL_BUFFER_EXPERT_Y) +
-                   (uint64_t)piece.first * s->hidden + piece.row,
-            .stride = s->hidden,
-        };
-        put_tile(&to, own_tile(worker, 0), piece.rows, piece.tokens);
-    }
-    count_experts(worker, op);
-    return osl_worker_meet(worker) && add_experts(worker);
-}
-
 /* ---- Dispatch ---------------------------------------------------------------------------- */
 
 static bool logits(struct osl_worker *worker, const struct osl_op *op)
@@ -457,9 +269,9 @@ static bool logits(struct osl_worker *worker, const struct osl_op *op)
     if (!rmsnorm_rows(worker, op, step->logits_row_first, rows, executor->q8_logits)) {
         return false;
     }
-    struct osl_act x =
-        shared_act(executor, osl_buffer_f32(executor, OSL_BUFFER_NORM), 0, executor->shape.hidden);
-    struct target to = {
+    struct osl_act x = osl_prefill_act(executor, osl_buffer_f32(executor, OSL_BUFFER_NORM), 0,
+                                       executor->shape.hidden, OSL_PREFILL_PLANES);
+    struct osl_prefill_target to = {
         .out = osl_buffer_f32(executor, OSL_BUFFER_LOGITS),
         .stride = executor->shape.vocab,
     };
@@ -475,9 +287,9 @@ bool osl_prefill_op(struct osl_worker *worker, const struct osl_op *op)
     case OSL_OP_MATMUL: return matmul(worker, op);
     case OSL_OP_ROPE_STORE: return rope_store(worker, op);
     case OSL_OP_ATTEND: return attention(worker, op);
-    case OSL_OP_ROUTE: return route(worker);
-    case OSL_OP_EXPERT_UP: return expert_up(worker, op);
-    case OSL_OP_EXPERT_DOWN: return expert_down(worker, op);
+    case OSL_OP_ROUTE: return osl_prefill_route(worker);
+    case OSL_OP_EXPERT_UP: return osl_prefill_expert_up(worker, op);
+    case OSL_OP_EXPERT_DOWN: return osl_prefill_expert_down(worker, op);
     case OSL_OP_LOGITS: return logits(worker, op);
     case OSL_OP_EMBED: break; /* executor.c: the same for both kinds of step */
     }

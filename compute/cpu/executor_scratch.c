@@ -14,10 +14,14 @@ static uint64_t take(uint64_t *end, uint64_t bytes)
     return at;
 }
 
+/* Quantised or packed, whichever the table wants. */
+#define BLOCK_BYTES_MAX OSL_PACK_BLOCK_BYTES(2)
+_Static_assert(BLOCK_BYTES_MAX >= OSL_ACT_BLOCK_BYTES, "either fits");
+
 static struct osl_q8_layout take_q8(uint64_t *end, uint64_t elements)
 {
     struct osl_q8_layout layout;
-    layout.q = take(end, elements / OSL_BLOCK_COLS * OSL_ACT_BLOCK_BYTES);
+    layout.q = take(end, elements / OSL_BLOCK_COLS * BLOCK_BYTES_MAX);
     layout.scale = take(end, elements / OSL_BLOCK_COLS * sizeof(float));
     layout.sum = take(end, elements / OSL_BLOCK_COLS * sizeof(int32_t));
     return layout;

@@ -1,6 +1,6 @@
 /* Inside the executor: its state, what a thread carries through a step, and the phases between
  * barriers. executor.c owns init and the walk, executor_scratch.c the layout of SCRATCH,
- * executor_decode.c and executor_prefill.c the ops. */
+ * executor_decode.c, executor_prefill.c and executor_experts.c the ops. */
 #ifndef OSL_EXECUTOR_STEP_H
 #define OSL_EXECUTOR_STEP_H
 
@@ -97,6 +97,7 @@ struct osl_executor {
     bool q8_attn;
     bool q8_expert_h;
     bool q8_logits;
+    bool q8_router; /* the router reads quantised activations too */
     _Atomic(uint64_t) bandwidth_sink;
     struct osl_tally tally[OSL_STEP_KINDS][OSL_SLOT_COUNT]; /* since they were taken */
     double peak[OSL_DTYPE_END]; /* operations/s that a matmul of the type can reach; 0: not known */

@@ -1,7 +1,7 @@
 /* What a step costs, for bench: bytes read and operations done by each kind of op, always; with
  * config.profile also the time, by thread 0's clock, and how long threads waited for one another.
  * Operations are those of the matrices: two a weight and token, of the chosen experts only. */
-#include "executor_step.h"
+#include "executor_prefill.h"
 
 #include <string.h>
 
@@ -122,8 +122,13 @@ uint32_t osl_executor_times(struct osl_executor *executor, enum osl_step_kind ki
                 .waited_ns = tally->waited_ns / executor->config.limits.thread_count,
                 .bytes = tally->bytes,
             };
+            uint32_t planes = kind == OSL_STEP_PREFILL && slot == OSL_SLOT_EXPERT_UP
+                                  ? osl_prefill_planes_up(executor)
+                                  : OSL_PREFILL_PLANES;
             for (uint32_t type = 0; type < OSL_DTYPE_END; type++) {
-                double rate = executor->peak[type];
+                bool packed = executor->config.kernels->pack != NULL &&
+                              executor->config.kernels->quantized[type];
+                double rate = executor->peak[type] * (packed ? OSL_PREFILL_PLANES / planes : 1);
                 time->operations += tally->operations[type];
                 time->peak_ns += rate > 0.0 ? (double)tally->operations[type] * 1e9 / rate : 0.0;
             }

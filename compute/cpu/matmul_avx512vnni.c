@@ -2,11 +2,12 @@
  *
  * A tile of 32 rows is unpacked once into the thread's scratch, four columns of a row beside the
  * same four of the next, so that one broadcast of four activations meets sixteen rows; then six
- * tokens at a time keep their sums in registers. Weights are shifted to unsigned as in
- * matvec_avx512vnni.c. The high plane of the activations is multiplied first and its sum moved up
- * by 8 bits, then the low plane adds to it, so that both need one register. For every (row, token):
- * the exact integer sum of a block, times the activation's scale, times the row's scale, fused into
- * one f32 sum over rising blocks. */
+ * tokens at a time keep their sums in registers. Activations are unsigned bytes (osl_pack_fn),
+ * weights signed ones: what the offset of the activations adds depends on the weights alone, and
+ * the sums start from minus that. Of two planes the high one is multiplied first and its sum moved
+ * up by 8 bits, then the low one adds to it, so that both need one register. For every (row,
+ * token): the exact integer sum of a block, times the activation's scale, times the row's scale,
+ * fused into one f32 sum over rising blocks. */
 #include "platform/platform.h"
 
 #include <immintrin.h>
@@ -21,17 +22,15 @@
 
 _Static_assert(TILE_ROWS == 2 * LANES, "a tile is two vectors of rows");
 
-/* A tile in scratch: weight[block][dword][vector][row][4] and scale[block][vector][row]. */
-struct tile {
-    uint8_t *weight;
-    float *scale;
+/* A block of 32 columns of a tile, rows in lanes. */
+struct tile_block {
+    int8_t weight[DWORDS][TILE_ROWS][4];
+    float scale[TILE_ROWS];
+    int32_t start[TILE_ROWS]; /* -128 times the sum of the block's weights */
 };
-
-static struct tile tile_in(void *scratch, uint32_t cols)
-{
-    uint8_t *base = scratch;
-    return (struct tile){base, (float *)(void *)(base + (size_t)TILE_ROWS * cols)};
-}
+_Static_assert(sizeof(struct tile_block) * (OSL_COLS_MAX / OSL_BLOCK_COLS) <=
+                   OSL_MATMUL_SCRATCH_BYTES(OSL_COLS_MAX),
+               "a tile fits the scratch");
 
 /* 16 bytes at `at` of 16 rows: lane r of out[j] is dword j of row r. */
 OSL_INLINE void transpose_rows(const uint8_t *const row[LANES], size_t at, __m512i out[4])
@@ -77,20 +76,30 @@ OSL_INLINE __m512i gather_rows(const uint8_t *const row[LANES], size_t at)
     return _mm512_inserti64x4(_mm512_castsi256_si512(low), _mm256_set_m128i(four[3], four[2]), 1);
 }
 
-OSL_INLINE void unpack_mxfp4(uint8_t *to, float *scale, const uint8_t *const row[LANES], size_t at,
-                             __m512i head, size_t stride)
+/* Stores dword j of 16 rows, and adds 128 times its weights to the sum. */
+OSL_INLINE void put_dword(struct tile_block *to, int j, int first, __m512i weight, __m512i *sum)
+{
+    _mm512_storeu_si512(to->weight[j][first], weight);
+    *sum = _mm512_dpbusd_epi32(*sum, _mm512_set1_epi8((char)128), weight);
+}
+
+/* 16 rows of a block, their scale bytes in `head`, into lanes `first` and up. */
+OSL_INLINE void unpack_mxfp4(struct tile_block *to, int first, const uint8_t *const row[LANES],
+                             size_t at, __m512i head)
 {
     const __m512i mask = _mm512_set1_epi8(15);
-    const __m512i table = _mm512_broadcast_i32x4(osl_mxfp4_shifted());
+    const __m512i table = _mm512_broadcast_i32x4(osl_mxfp4_doubled());
+    __m512i sum = _mm512_setzero_si512();
     __m512i dword[4];
     transpose_rows(row, at + 1, dword);
     OSL_UNROLL
     for (int j = 0; j < 4; j++) {
         __m512i low = _mm512_and_si512(dword[j], mask);
         __m512i high = _mm512_and_si512(_mm512_srli_epi16(dword[j], 4), mask);
-        _mm512_storeu_si512(to + (size_t)j * stride, _mm512_shuffle_epi8(table, low));
-        _mm512_storeu_si512(to + (size_t)(j + 4) * stride, _mm512_shuffle_epi8(table, high));
+        put_dword(to, j, first, _mm512_shuffle_epi8(table, low), &sum);
+        put_dword(to, j + 4, first, _mm512_shuffle_epi8(table, high), &sum);
     }
+    _mm512_storeu_si512(to->start + first, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
     /* half of 2^(e-127), the table being doubled: subnormal for e of 0 and 1 */
     __m512i e = _mm512_and_si512(head, _mm512_set1_epi32(255));
     __m512i bits = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
@@ -98,181 +107,170 @@ OSL_INLINE void unpack_mxfp4(uint8_t *to, float *scale, const uint8_t *const row
     bits = _mm512_mask_mov_epi32(bits, _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)), small);
     __mmask16 nan = _mm512_cmpeq_epi32_mask(e, _mm512_set1_epi32(255));
     bits = _mm512_mask_mov_epi32(bits, nan, _mm512_set1_epi32(0x7fc00000));
-    _mm512_storeu_si512(scale, bits);
+    _mm512_storeu_si512(to->scale + first, bits);
 }
 
-OSL_INLINE void unpack_q8_0(uint8_t *to, float *scale, const uint8_t *const row[LANES], size_t at,
-                            __m512i head, size_t stride)
+OSL_INLINE void unpack_q8_0(struct tile_block *to, int first, const uint8_t *const row[LANES],
+                            size_t at, __m512i head)
 {
-    const __m512i shift = _mm512_set1_epi8((char)0x80);
+    __m512i sum = _mm512_setzero_si512();
     OSL_UNROLL
     for (int half = 0; half < 2; half++) {
         __m512i dword[4];
         transpose_rows(row, at + 2 + (size_t)half * 16, dword);
         OSL_UNROLL
         for (int j = 0; j < 4; j++) {
-            _mm512_storeu_si512(to + (size_t)(half * 4 + j) * stride,
-                                _mm512_xor_si512(dword[j], shift));
+            put_dword(to, half * 4 + j, first, dword[j], &sum);
         }
     }
-    _mm512_storeu_ps(scale, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(head)));
+    _mm512_storeu_si512(to->start + first, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
+    _mm512_storeu_ps(to->scale + first, _mm512_cvtph_ps(_mm512_cvtepi32_epi16(head)));
 }
 
-/* Unpacks 16 rows into vector `vector` of `vectors`; rows past the last repeat it. */
-OSL_INLINE void unpack_rows(enum osl_dtype dtype, struct tile tile, const int vector,
-                            const int vectors, const uint8_t *weight, uint64_t row_bytes,
-                            uint32_t rows, uint32_t blocks)
+/* Unpacks 16 rows into lanes `first` and up; rows past the last repeat it. */
+OSL_INLINE void unpack_rows(enum osl_dtype dtype, struct tile_block *tile, const int first,
+                            const uint8_t *weight, uint64_t row_bytes, uint32_t rows,
+                            uint32_t blocks)
 {
     const uint32_t block_bytes =
         dtype == OSL_DTYPE_MXFP4 ? OSL_MXFP4_BLOCK_BYTES : OSL_Q8_0_BLOCK_BYTES;
-    const size_t stride = (size_t)vectors * 64;
     const uint8_t *row[LANES];
     for (uint32_t r = 0; r < LANES; r++) {
         row[r] = weight + (r < rows ? r : rows - 1) * row_bytes;
     }
     for (uint32_t block = 0; block < blocks; block++) {
-        uint8_t *to = tile.weight + (size_t)block * DWORDS * stride + (size_t)vector * 64;
-        float *scale = tile.scale + ((size_t)block * (size_t)vectors + (size_t)vector) * LANES;
         size_t at = (size_t)block * block_bytes;
         __m512i head = gather_rows(row, at);
         if (dtype == OSL_DTYPE_MXFP4) {
-            unpack_mxfp4(to, scale, row, at, head, stride);
+            unpack_mxfp4(tile + block, first, row, at, head);
         } else {
-            unpack_q8_0(to, scale, row, at, head, stride);
+            unpack_q8_0(tile + block, first, row, at, head);
         }
     }
 }
 
-/* Rows of activations of up to TILE_TOKENS tokens, and where their results go. */
+/* Packed rows of up to TILE_TOKENS tokens, and where their results go. */
 struct tokens {
-    const int8_t *q[TILE_TOKENS];
-    const float *scale[TILE_TOKENS];
-    const int32_t *sum[TILE_TOKENS];
+    const uint8_t *x[TILE_TOKENS];
     float *out[TILE_TOKENS];
 };
 
-/* Adds one plane of a block to the sums; q is where the plane begins in a row of activations. */
-OSL_INLINE void add_plane(const int vectors, const int count, const uint8_t *weight,
-                          const struct tokens *x, size_t q, __m512i dot[2][TILE_TOKENS])
+/* Adds one plane of a block to the sums; `at` is where the plane begins in a packed row. */
+OSL_INLINE void add_plane(const int count, const struct tile_block *block, const struct tokens *x,
+                          size_t at, __m512i dot[2][TILE_TOKENS])
 {
     OSL_UNROLL
     for (int j = 0; j < DWORDS; j++) {
-        __m512i w0 = _mm512_loadu_si512(weight);
-        __m512i w1 = vectors == 2 ? _mm512_loadu_si512(weight + 64) : w0;
-        weight += vectors * 64;
+        OSL_KEEP_ORDER;
+        __m512i w0 = _mm512_loadu_si512(block->weight[j][0]);
+        __m512i w1 = _mm512_loadu_si512(block->weight[j][LANES]);
         OSL_UNROLL
         for (int t = 0; t < count; t++) {
             int32_t four;
-            memcpy(&four, x->q[t] + q + 4 * (size_t)j, sizeof four);
+            memcpy(&four, x->x[t] + at + 4 * (size_t)j, sizeof four);
             __m512i value = _mm512_set1_epi32(four);
-            dot[0][t] = _mm512_dpbusd_epi32(dot[0][t], w0, value);
-            if (vectors == 2) {
-                dot[1][t] = _mm512_dpbusd_epi32(dot[1][t], w1, value);
-            }
+            dot[0][t] = _mm512_dpbusd_epi32(dot[0][t], value, w0);
+            dot[1][t] = _mm512_dpbusd_epi32(dot[1][t], value, w1);
         }
     }
+    OSL_KEEP_ORDER;
 }
 
-/* `vectors` times 16 rows by `count` tokens; vectors, count and shift are constants here. */
-OSL_INLINE void multiply_tile(const int vectors, const int count, const int32_t shift,
-                              struct tile tile, const struct tokens *x, uint32_t rows,
-                              uint32_t blocks)
+/* 32 rows by `count` tokens; count and planes are constants here. */
+OSL_INLINE void multiply_tile(const int count, const int planes, const struct tile_block *tile,
+                              const struct tokens *x, uint32_t rows, uint32_t blocks)
 {
     __m512 total[2][TILE_TOKENS];
     __m512i dot[2][TILE_TOKENS];
-    const uint8_t *weight = tile.weight;
-    const float *scale = tile.scale;
     OSL_UNROLL
     for (int t = 0; t < count; t++) {
         total[0][t] = _mm512_setzero_ps();
         total[1][t] = _mm512_setzero_ps();
     }
+    size_t at = 0;
     for (uint32_t block = 0; block < blocks; block++) {
-        size_t q = (size_t)block * OSL_ACT_BLOCK_BYTES;
+        __m512i start0 = _mm512_loadu_si512(tile->start);
+        __m512i start1 = _mm512_loadu_si512(tile->start + LANES);
         OSL_UNROLL
         for (int t = 0; t < count; t++) {
-            dot[0][t] = _mm512_setzero_si512();
-            dot[1][t] = dot[0][t];
+            dot[0][t] = start0;
+            dot[1][t] = start1;
         }
-        add_plane(vectors, count, weight, x, q, dot);
-        OSL_UNROLL
-        for (int t = 0; t < count; t++) {
-            __m512i start = _mm512_set1_epi32(-shift * x->sum[t][block]);
-            dot[0][t] = _mm512_add_epi32(_mm512_slli_epi32(dot[0][t], 8), start);
-            dot[1][t] = _mm512_add_epi32(_mm512_slli_epi32(dot[1][t], 8), start);
-        }
-        add_plane(vectors, count, weight, x, q + OSL_BLOCK_COLS, dot);
-        weight += (size_t)DWORDS * (size_t)vectors * 64;
-        __m512 scale0 = _mm512_loadu_ps(scale);
-        __m512 scale1 = vectors == 2 ? _mm512_loadu_ps(scale + LANES) : scale0;
-        scale += vectors * LANES;
-        OSL_UNROLL
-        for (int t = 0; t < count; t++) {
-            __m512 factor = _mm512_set1_ps(x->scale[t][block]);
-            __m512 part = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[0][t]), factor);
-            total[0][t] = _mm512_fmadd_ps(part, scale0, total[0][t]);
-            if (vectors == 2) {
-                part = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[1][t]), factor);
-                total[1][t] = _mm512_fmadd_ps(part, scale1, total[1][t]);
+        add_plane(count, tile, x, at + 4, dot);
+        if (planes == 2) {
+            OSL_UNROLL
+            for (int t = 0; t < count; t++) {
+                dot[0][t] = _mm512_slli_epi32(dot[0][t], 8);
+                dot[1][t] = _mm512_slli_epi32(dot[1][t], 8);
             }
+            add_plane(count, tile, x, at + 4 + OSL_BLOCK_COLS, dot);
         }
+        __m512 scale0 = _mm512_loadu_ps(tile->scale);
+        __m512 scale1 = _mm512_loadu_ps(tile->scale + LANES);
+        OSL_UNROLL
+        for (int t = 0; t < count; t++) {
+            float scale;
+            memcpy(&scale, x->x[t] + at, sizeof scale);
+            __m512 factor = _mm512_set1_ps(scale);
+            __m512 part0 = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[0][t]), factor);
+            __m512 part1 = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[1][t]), factor);
+            total[0][t] = _mm512_fmadd_ps(part0, scale0, total[0][t]);
+            total[1][t] = _mm512_fmadd_ps(part1, scale1, total[1][t]);
+        }
+        at += OSL_PACK_BLOCK_BYTES((size_t)planes);
+        tile++;
     }
     uint32_t stored = (uint32_t)(((uint64_t)1 << rows) - 1);
     OSL_UNROLL
     for (int t = 0; t < count; t++) {
         _mm512_mask_storeu_ps(x->out[t], (__mmask16)stored, total[0][t]);
-        if (vectors == 2) {
-            _mm512_mask_storeu_ps(x->out[t] + LANES, (__mmask16)(stored >> LANES), total[1][t]);
-        }
+        _mm512_mask_storeu_ps(x->out[t] + LANES, (__mmask16)(stored >> LANES), total[1][t]);
     }
 }
 
-OSL_INLINE void multiply_tokens(const int vectors, uint32_t count, const int32_t shift,
-                                struct tile tile, const struct tokens *x, uint32_t rows,
-                                uint32_t blocks)
-{
-    switch (count) {
-    case 1: multiply_tile(vectors, 1, shift, tile, x, rows, blocks); break;
-    case 2: multiply_tile(vectors, 2, shift, tile, x, rows, blocks); break;
-    case 3: multiply_tile(vectors, 3, shift, tile, x, rows, blocks); break;
-    case 4: multiply_tile(vectors, 4, shift, tile, x, rows, blocks); break;
-    case 5: multiply_tile(vectors, 5, shift, tile, x, rows, blocks); break;
-    default: multiply_tile(vectors, 6, shift, tile, x, rows, blocks); break;
+#define MULTIPLY_TOKENS(name, planes)                                                              \
+    static void name(uint32_t count, const struct tile_block *tile, const struct tokens *x,        \
+                     uint32_t rows, uint32_t blocks)                                               \
+    {                                                                                              \
+        switch (count) {                                                                           \
+        case 1: multiply_tile(1, planes, tile, x, rows, blocks); break;                            \
+        case 2: multiply_tile(2, planes, tile, x, rows, blocks); break;                            \
+        case 3: multiply_tile(3, planes, tile, x, rows, blocks); break;                            \
+        case 4: multiply_tile(4, planes, tile, x, rows, blocks); break;                            \
+        case 5: multiply_tile(5, planes, tile, x, rows, blocks); break;                            \
+        default: multiply_tile(6, planes, tile, x, rows, blocks); break;                           \
+        }                                                                                          \
     }
-}
+MULTIPLY_TOKENS(multiply_one_plane, 1)
+MULTIPLY_TOKENS(multiply_two_planes, 2)
 
 OSL_INLINE void matmul(enum osl_dtype dtype, float *out, uint32_t out_stride, const void *weight,
                        uint64_t row_bytes, uint32_t rows, uint32_t cols, const struct osl_act *x,
                        const uint32_t *token_index, uint32_t tokens, void *scratch)
 {
     OSL_ASSERT_HOT(cols % OSL_BLOCK_COLS == 0 && cols <= OSL_COLS_MAX);
-    const int32_t shift = dtype == OSL_DTYPE_MXFP4 ? OSL_MXFP4_SHIFT : 128;
+    OSL_ASSERT_HOT(x->planes == 1 || x->planes == 2);
     const uint32_t blocks = cols / OSL_BLOCK_COLS;
-    const struct tile tile = tile_in(scratch, cols);
+    struct tile_block *tile = scratch;
     const uint8_t *row = weight;
     for (uint32_t r = 0; r < rows; r += TILE_ROWS) {
         uint32_t count = rows - r < TILE_ROWS ? rows - r : TILE_ROWS;
-        if (count > LANES) {
-            unpack_rows(dtype, tile, 0, 2, row, row_bytes, LANES, blocks);
-            unpack_rows(dtype, tile, 1, 2, row + LANES * row_bytes, row_bytes, count - LANES,
-                        blocks);
-        } else {
-            unpack_rows(dtype, tile, 0, 1, row, row_bytes, count, blocks);
-        }
+        uint32_t second = count > LANES ? LANES : count - 1; /* or the last row again */
+        unpack_rows(dtype, tile, 0, row, row_bytes, count < LANES ? count : LANES, blocks);
+        unpack_rows(dtype, tile, LANES, row + second * row_bytes, row_bytes, count - second,
+                    blocks);
         for (uint32_t t = 0; t < tokens; t += TILE_TOKENS) {
             uint32_t batch = tokens - t < TILE_TOKENS ? tokens - t : TILE_TOKENS;
             struct tokens some;
             for (uint32_t i = 0; i < batch; i++) {
                 size_t token = token_index != NULL ? token_index[t + i] : t + i;
-                some.q[i] = x->q + token * x->q_stride;
-                some.scale[i] = x->scale + token * x->block_stride;
-                some.sum[i] = x->sum + token * x->block_stride;
+                some.x[i] = (const uint8_t *)x->q + token * x->q_stride;
                 some.out[i] = out + (size_t)(t + i) * out_stride + r;
             }
-            if (count > LANES) {
-                multiply_tokens(2, batch, shift, tile, &some, count, blocks);
+            if (x->planes == 2) {
+                multiply_two_planes(batch, tile, &some, count, blocks);
             } else {
-                multiply_tokens(1, batch, shift, tile, &some, count, blocks);
+                multiply_one_plane(batch, tile, &some, count, blocks);
             }
         }
         row += TILE_ROWS * row_bytes;

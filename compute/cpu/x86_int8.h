@@ -7,7 +7,13 @@
 #include "half.h"
 
 #define OSL_INLINE static inline __attribute__((always_inline))
+#if defined(__clang__) /* takes the other pragma too, but too late for arrays of registers */
+#define OSL_UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define OSL_UNROLL _Pragma("GCC unroll 16")
+#endif
+/* Keeps the compiler from loading earlier, or once for two uses: registers are all taken. */
+#define OSL_KEEP_ORDER __asm__ volatile("" ::: "memory")
 
 /* E2M1 by nibble, doubled to whole numbers; shifted by 12 they are unsigned. */
 #define OSL_MXFP4_SHIFT 12

@@ -28,5 +28,6 @@
 
 OSL_X86_KERNELS(avx2);
 OSL_X86_KERNELS(avx512);
+osl_pack_fn osl_avx512_pack;
 
 #endif

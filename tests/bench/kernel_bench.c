@@ -40,6 +40,7 @@ struct bench_case {
     uint32_t tokens;
     uint32_t threads;
     bool huge;
+    uint32_t planes; /* of packed activations, 0: as quantize makes them */
     double best; /* units per second */
 };
 
@@ -50,6 +51,7 @@ struct bench {
     uint64_t bytes;
     uint64_t window; /* of this run */
     struct osl_act act;
+    struct osl_act packed[3]; /* by planes, where the table packs */
     float *out;
     uint8_t *scratch[THREADS];
     float *queries;
@@ -192,7 +194,8 @@ static void work(void *context, uint32_t thread, uint32_t threads)
         return;
     }
     b->k->matmul[c->dtype](b->out + first, MATMUL_ROWS, memory + first * row_bytes, row_bytes,
-                           share, COLS, &b->act, NULL, c->tokens, b->scratch[thread]);
+                           share, COLS, c->planes > 0 ? &b->packed[c->planes] : &b->act, NULL,
+                           c->tokens, b->scratch[thread]);
 }
 
 /* Bytes read, or operations done, by one run. */
@@ -239,7 +242,7 @@ static void run_case(struct bench *b, struct bench_case *c)
     } while (after - start < SLICE_NS);
 }
 
-static uint32_t list_cases(struct bench_case *cases)
+static uint32_t list_cases(const struct osl_kernels *k, struct bench_case *cases)
 {
     static const enum osl_dtype dtypes[] = {OSL_DTYPE_MXFP4, OSL_DTYPE_Q8_0, OSL_DTYPE_BF16,
                                             OSL_DTYPE_F16, OSL_DTYPE_F32};
@@ -247,21 +250,25 @@ static uint32_t list_cases(struct bench_case *cases)
     uint32_t n = 0;
     for (uint32_t threads = 1; threads <= THREADS; threads++) {
         for (uint32_t huge = 0; huge < 2; huge++) {
-            cases[n++] = (struct bench_case){READ, 0, 0, threads, huge, 0};
+            cases[n++] = (struct bench_case){READ, 0, 0, threads, huge, 0, 0};
             for (uint32_t d = 0; d < 5; d++) {
-                cases[n++] = (struct bench_case){MATVEC, dtypes[d], 0, threads, huge, 0};
+                cases[n++] = (struct bench_case){MATVEC, dtypes[d], 0, threads, huge, 0, 0};
             }
         }
         for (uint32_t d = 0; d < 5; d++) {
-            for (uint32_t t = d < 2 ? 0 : 2; t < 3; t++) {
-                cases[n++] = (struct bench_case){MATMUL, dtypes[d], tokens[t], threads, true, 0};
+            bool packs = k->pack != NULL && k->quantized[dtypes[d]];
+            for (uint32_t i = 0; i < (packs ? 2 : 1); i++) {
+                for (uint32_t t = d < 2 ? 0 : 2; t < 3; t++) {
+                    cases[n++] = (struct bench_case){MATMUL, dtypes[d], tokens[t], threads, true,
+                                                     packs ? 2 - i : 0, 0};
+                }
             }
         }
         for (uint32_t type = 0; type < OSL_KV_TYPES; type++) {
             cases[n++] =
-                (struct bench_case){DECODE, (enum osl_dtype)type, 0, threads, true, 0};
+                (struct bench_case){DECODE, (enum osl_dtype)type, 0, threads, true, 0, 0};
             cases[n++] =
-                (struct bench_case){PREFILL, (enum osl_dtype)type, 0, threads, true, 0};
+                (struct bench_case){PREFILL, (enum osl_dtype)type, 0, threads, true, 0, 0};
         }
     }
     return n;
@@ -276,9 +283,10 @@ static void print_case(const struct bench_case *c)
                            ? (c->dtype == (enum osl_dtype)OSL_KV_F16 ? "f16" : "q8")
                            : osl_dtype_name(c->dtype);
     bool bytes = c->what == READ || c->what == MATVEC || c->what == DECODE;
-    printf("%-14s %-6s tokens %3u  %-5s pages  %u threads  %8.1f %s\n", names[c->what], type,
+    static const char *const bits[3] = {"", "  8 bits", " 16 bits"};
+    printf("%-14s %-6s tokens %3u  %-5s pages  %u threads  %8.1f %s%s\n", names[c->what], type,
            c->what == MATMUL ? c->tokens : 1, c->huge ? "huge" : "plain", c->threads,
-           c->best * 1e-9, bytes ? "GB/s" : "GOP/s");
+           c->best * 1e-9, bytes ? "GB/s" : "GOP/s", bits[c->planes]);
 }
 
 /* A plain read goes with every op that is bound by memory. */
@@ -312,7 +320,15 @@ static void prepare(struct bench *b)
         x[i] = random_float();
     }
     b->k->quantize(q, scale, sum, x, TOKENS * COLS);
-    b->act = (struct osl_act){x, q, scale, sum, COLS, OSL_ACT_ROW_BYTES(COLS), COLS / 32};
+    b->act = (struct osl_act){x, q, scale, sum, COLS, OSL_ACT_ROW_BYTES(COLS), COLS / 32, 0};
+    for (uint32_t planes = 1; b->k->pack != NULL && planes <= 2; planes++) {
+        uint32_t stride = OSL_PACK_ROW_BYTES(COLS, planes);
+        uint8_t *rows = must(malloc((size_t)TOKENS * stride));
+        b->k->pack(rows, x, TOKENS * COLS, planes);
+        b->packed[planes] = (struct osl_act){
+            .f32 = x, .q = (int8_t *)rows, .f32_stride = COLS, .q_stride = stride,
+            .planes = planes};
+    }
     size_t outputs = WINDOW_BYTES / osl_dtype_row_bytes(OSL_DTYPE_MXFP4, COLS) + 1;
     outputs = outputs > (size_t)TOKENS * MATMUL_ROWS ? outputs : (size_t)TOKENS * MATMUL_ROWS;
     b->out = must(malloc(outputs * sizeof *b->out));
@@ -335,7 +351,7 @@ int main(int argc, char **argv)
         die("usage: kernel_bench [TABLE [MEGABYTES, 64 or more [ROUNDS [OP]]]]");
     }
     prepare(&b);
-    uint32_t count = list_cases(cases);
+    uint32_t count = list_cases(b.k, cases);
     for (uint32_t round = 0; round < rounds; round++) {
         for (uint32_t i = 0; i < count; i++) {
             if (wanted(&cases[i], argc > 4 ? argv[4] : NULL)) {
