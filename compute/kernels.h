@@ -59,6 +59,11 @@ struct osl_act {
     uint32_t q_stride;
     uint32_t block_stride;
     uint32_t planes; /* of packed rows: 1 or 2; else not read */
+
+    /* What the caller multiplies next, for a matmul to prefetch while it computes; NULL: nothing
+     * is known. */
+    const void *ahead;
+    uint64_t ahead_bytes;
 };
 
 /* out[r] = sum_c weight[r][c] * x[c] for r in [0, rows): one token (x row 0), one expert.

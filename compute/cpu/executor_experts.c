@@ -69,35 +69,35 @@ bool osl_prefill_route(struct osl_worker *worker)
     return osl_worker_meet(worker);
 }
 
-/* The next piece of expert work: an expert that has tokens, and a tile of its rows. */
+/* A piece of expert work: an expert that has tokens, and a tile of its rows. */
 struct expert_piece {
     uint32_t expert;
     uint32_t row;
     uint32_t rows;
     uint32_t first;  /* entry */
-    uint32_t tokens; /* 0: nothing to do, the expert was not chosen */
+    uint32_t tokens; /* 0: no piece is left */
 };
 
-static bool take_expert(struct osl_worker *worker, const struct osl_weight *weight,
-                        struct expert_piece *piece_out)
+static struct expert_piece take_expert(struct osl_worker *worker, const struct osl_weight *weight)
 {
     struct groups groups = groups_of(worker->executor);
     uint32_t tiles = (weight->rows + TILE - 1) / TILE;
     uint32_t pieces = tiles * weight->experts;
-    uint32_t piece = osl_worker_take(worker, 1, pieces);
-    if (piece >= pieces) {
-        return false;
+    for (uint32_t piece; (piece = osl_worker_take(worker, 1, pieces)) < pieces;) {
+        uint32_t expert = piece / tiles;
+        uint32_t row = piece % tiles * TILE;
+        struct expert_piece taken = {
+            .expert = expert,
+            .row = row,
+            .rows = weight->rows - row < TILE ? weight->rows - row : TILE,
+            .first = groups.begin[expert],
+            .tokens = groups.begin[expert + 1] - groups.begin[expert],
+        };
+        if (taken.tokens > 0) {
+            return taken;
+        }
     }
-    uint32_t expert = piece / tiles;
-    uint32_t row = piece % tiles * TILE;
-    *piece_out = (struct expert_piece){
-        .expert = expert,
-        .row = row,
-        .rows = weight->rows - row < TILE ? weight->rows - row : TILE,
-        .first = groups.begin[expert],
-        .tokens = groups.begin[expert + 1] - groups.begin[expert],
-    };
-    return true;
+    return (struct expert_piece){0};
 }
 
 static void count_experts(struct osl_worker *worker, const struct osl_op *op)
@@ -120,13 +120,13 @@ bool osl_prefill_expert_up(struct osl_worker *worker, const struct osl_op *op)
     struct groups groups = groups_of(executor);
     struct osl_act x = osl_prefill_act(executor, osl_buffer_f32(executor, OSL_BUFFER_NORM), 0,
                                        s->hidden, osl_prefill_planes_up(executor));
-    struct expert_piece piece;
-    while (take_expert(worker, op->weight[0], &piece)) {
-        if (piece.tokens == 0) {
-            continue;
-        }
+    struct expert_piece piece = take_expert(worker, op->weight[0]);
+    for (struct expert_piece next; piece.tokens > 0; piece = next) {
+        next = take_expert(worker, op->weight[0]);
         const uint32_t *token = groups.token + piece.first;
         for (uint32_t w = 0; w < 2; w++) {
+            const struct expert_piece *ahead = w == 0 ? &piece : &next;
+            osl_prefill_look_ahead(&x, op->weight[1 - w], ahead->expert, ahead->row, ahead->rows);
             osl_prefill_multiply(worker, osl_prefill_tile(worker, w), op->weight[w], op->bias[w],
                                  piece.expert, piece.row, piece.rows, &x, token, piece.tokens);
         }
@@ -181,12 +181,11 @@ bool osl_prefill_expert_down(struct osl_worker *worker, const struct osl_op *op)
         return false;
     }
     const float *h = osl_buffer_f32(executor, OSL_BUFFER_EXPERT_H);
-    struct expert_piece piece;
-    while (take_expert(worker, op->weight[0], &piece)) {
-        if (piece.tokens == 0) {
-            continue;
-        }
+    struct expert_piece piece = take_expert(worker, op->weight[0]);
+    for (struct expert_piece next; piece.tokens > 0; piece = next) {
+        next = take_expert(worker, op->weight[0]);
         struct osl_act x = osl_prefill_act(executor, h, piece.first, s->ff, OSL_PREFILL_PLANES);
+        osl_prefill_look_ahead(&x, op->weight[0], next.expert, next.row, next.rows);
         osl_prefill_multiply(worker, osl_prefill_tile(worker, 0), op->weight[0], op->bias[0],
                              piece.expert, piece.row, piece.rows, &x, NULL, piece.tokens);
         struct osl_prefill_target to = {

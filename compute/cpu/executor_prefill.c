@@ -130,45 +130,83 @@ void osl_prefill_put(const struct osl_prefill_target *target, const float *tile,
     }
 }
 
+/* How a matmul of up to three weights side by side is cut: into tiles of rows, which never span two
+ * weights, and those into blocks of tokens. */
+struct cut {
+    const struct osl_op *op;
+    uint32_t tokens;
+    uint32_t block_tokens;
+    uint32_t blocks;
+    uint32_t pieces;
+};
+
+static struct cut cut_op(const struct osl_worker *worker, const struct osl_op *op, uint32_t tokens)
+{
+    uint32_t tiles = 0;
+    for (uint32_t w = 0; w < op->weight_count; w++) {
+        tiles += (op->weight[w]->rows + TILE - 1) / TILE;
+    }
+    uint32_t blocks = (worker->count * TILES_PER_THREAD + tiles - 1) / tiles;
+    uint32_t block_tokens = (tokens + blocks - 1) / blocks;
+    block_tokens = block_tokens < TOKEN_BLOCK_MIN ? TOKEN_BLOCK_MIN : block_tokens;
+    blocks = (tokens + block_tokens - 1) / block_tokens;
+    return (struct cut){op, tokens, block_tokens, blocks, tiles * blocks};
+}
+
+struct piece {
+    uint32_t weight;
+    uint32_t column; /* of the output, where the weight begins */
+    uint32_t row;
+    uint32_t rows;
+    uint32_t first;  /* token */
+    uint32_t tokens; /* 0: no piece is left */
+};
+
+static struct piece take_piece(struct osl_worker *worker, const struct cut *cut)
+{
+    uint32_t index = osl_worker_take(worker, 1, cut->pieces);
+    struct piece piece = {0};
+    if (index >= cut->pieces) {
+        return piece;
+    }
+    uint32_t tile = index / cut->blocks;
+    const struct osl_weight *weight = cut->op->weight[0];
+    for (uint32_t tiles; tile >= (tiles = (weight->rows + TILE - 1) / TILE);) {
+        tile -= tiles;
+        piece.column += weight->rows;
+        weight = cut->op->weight[++piece.weight];
+    }
+    piece.row = tile * TILE;
+    piece.rows = weight->rows - piece.row < TILE ? weight->rows - piece.row : TILE;
+    piece.first = index % cut->blocks * cut->block_tokens;
+    uint32_t left = cut->tokens - piece.first;
+    piece.tokens = left < cut->block_tokens ? left : cut->block_tokens;
+    return piece;
+}
+
 /* out[t] = or += the op's weights side by side on x[t], for `tokens` tokens. */
 static bool matmul_rows(struct osl_worker *worker, const struct osl_op *op, struct osl_act x,
                         uint32_t tokens, struct osl_prefill_target all)
 {
-    uint32_t tiles[3] = {0, 0, 0};
-    uint32_t tile_count = 0;
+    struct cut cut = cut_op(worker, op, tokens);
     for (uint32_t w = 0; w < op->weight_count; w++) {
-        tiles[w] = (op->weight[w]->rows + TILE - 1) / TILE;
-        tile_count += tiles[w];
         osl_worker_count(worker, op->weight[w], 1, tokens);
     }
-    uint32_t blocks = (worker->count * TILES_PER_THREAD + tile_count - 1) / tile_count;
-    uint32_t block_tokens = (tokens + blocks - 1) / blocks;
-    block_tokens = block_tokens < TOKEN_BLOCK_MIN ? TOKEN_BLOCK_MIN : block_tokens;
-    blocks = (tokens + block_tokens - 1) / block_tokens;
-    uint32_t pieces = tile_count * blocks;
-    for (uint32_t piece; (piece = osl_worker_take(worker, 1, pieces)) < pieces;) {
-        uint32_t first = piece % blocks * block_tokens;
-        uint32_t count = tokens - first < block_tokens ? tokens - first : block_tokens;
-        uint32_t tile = piece / blocks;
-        uint32_t w = 0;
-        struct osl_prefill_target to = all;
-        while (tile >= tiles[w]) { /* a tile never spans two weights */
-            tile -= tiles[w];
-            to.out += op->weight[w]->rows;
-            w++;
-        }
-        const struct osl_weight *weight = op->weight[w];
-        uint32_t row = tile * TILE;
-        uint32_t rows = weight->rows - row < TILE ? weight->rows - row : TILE;
+    struct piece piece = take_piece(worker, &cut);
+    for (struct piece next; piece.tokens > 0; piece = next) {
+        next = take_piece(worker, &cut);
         struct osl_act part = x;
-        part.f32 += (uint64_t)first * x.f32_stride;
-        part.q += (uint64_t)first * x.q_stride;
-        part.scale += (uint64_t)first * x.block_stride;
-        part.sum += (uint64_t)first * x.block_stride;
+        part.f32 += (uint64_t)piece.first * x.f32_stride;
+        part.q += (uint64_t)piece.first * x.q_stride;
+        part.scale += (uint64_t)piece.first * x.block_stride;
+        part.sum += (uint64_t)piece.first * x.block_stride;
+        osl_prefill_look_ahead(&part, op->weight[next.weight], 0, next.row, next.rows);
         float *result = osl_prefill_tile(worker, 0);
-        osl_prefill_multiply(worker, result, weight, op->bias[w], 0, row, rows, &part, NULL, count);
-        to.out += first * to.stride + row;
-        osl_prefill_put(&to, result, rows, count);
+        osl_prefill_multiply(worker, result, op->weight[piece.weight], op->bias[piece.weight], 0,
+                             piece.row, piece.rows, &part, NULL, piece.tokens);
+        struct osl_prefill_target to = all;
+        to.out += piece.first * to.stride + piece.column + piece.row;
+        osl_prefill_put(&to, result, piece.rows, piece.tokens);
     }
     return osl_worker_meet(worker);
 }

@@ -19,6 +19,7 @@
 #define TILE_ROWS OSL_MATMUL_TILE_ROWS
 #define TILE_TOKENS 6 /* 12 integer and 12 f32 sums of 32 registers */
 #define DWORDS 8      /* of four columns, in a block */
+#define CACHE_LINE 64
 
 _Static_assert(TILE_ROWS == 2 * LANES, "a tile is two vectors of rows");
 
@@ -149,10 +150,13 @@ OSL_INLINE void unpack_rows(enum osl_dtype dtype, struct tile_block *tile, const
     }
 }
 
-/* Packed rows of up to TILE_TOKENS tokens, and where their results go. */
+/* Packed rows of up to TILE_TOKENS tokens, where their results go, and what to prefetch meanwhile:
+ * `lines` cache lines a block. */
 struct tokens {
     const uint8_t *x[TILE_TOKENS];
     float *out[TILE_TOKENS];
+    const uint8_t *ahead;
+    uint32_t lines;
 };
 
 /* Adds one plane of a block to the sums; `at` is where the plane begins in a packed row. */
@@ -188,7 +192,11 @@ OSL_INLINE void multiply_tile(const int count, const int planes, const struct ti
         total[1][t] = _mm512_setzero_ps();
     }
     size_t at = 0;
+    const uint8_t *ahead = x->ahead;
     for (uint32_t block = 0; block < blocks; block++) {
+        for (uint32_t i = 0; i < x->lines; i++, ahead += CACHE_LINE) {
+            _mm_prefetch((const char *)ahead, _MM_HINT_T1); /* the tile itself fills the L1 */
+        }
         __m512i start0 = _mm512_loadu_si512(tile->start);
         __m512i start1 = _mm512_loadu_si512(tile->start + LANES);
         OSL_UNROLL
@@ -253,6 +261,13 @@ OSL_INLINE void matmul(enum osl_dtype dtype, float *out, uint32_t out_stride, co
     const uint32_t blocks = cols / OSL_BLOCK_COLS;
     struct tile_block *tile = scratch;
     const uint8_t *row = weight;
+    const uint64_t turns = ((uint64_t)rows + TILE_ROWS - 1) / TILE_ROWS *
+                           ((tokens + TILE_TOKENS - 1) / TILE_TOKENS) * blocks;
+    struct tokens some = {
+        .ahead = x->ahead_bytes > 0 ? x->ahead : weight,
+        .lines = (uint32_t)((x->ahead_bytes / CACHE_LINE + turns - 1) / turns),
+    };
+    const uint8_t *ahead_end = some.ahead + x->ahead_bytes;
     for (uint32_t r = 0; r < rows; r += TILE_ROWS) {
         uint32_t count = rows - r < TILE_ROWS ? rows - r : TILE_ROWS;
         uint32_t second = count > LANES ? LANES : count - 1; /* or the last row again */
@@ -261,7 +276,6 @@ OSL_INLINE void matmul(enum osl_dtype dtype, float *out, uint32_t out_stride, co
                     blocks);
         for (uint32_t t = 0; t < tokens; t += TILE_TOKENS) {
             uint32_t batch = tokens - t < TILE_TOKENS ? tokens - t : TILE_TOKENS;
-            struct tokens some;
             for (uint32_t i = 0; i < batch; i++) {
                 size_t token = token_index != NULL ? token_index[t + i] : t + i;
                 some.x[i] = (const uint8_t *)x->q + token * x->q_stride;
@@ -272,6 +286,8 @@ OSL_INLINE void matmul(enum osl_dtype dtype, float *out, uint32_t out_stride, co
             } else {
                 multiply_one_plane(batch, tile, &some, count, blocks);
             }
+            some.ahead += (size_t)some.lines * blocks * CACHE_LINE;
+            some.lines = some.ahead < ahead_end ? some.lines : 0;
         }
         row += TILE_ROWS * row_bytes;
     }

@@ -320,7 +320,13 @@ static void prepare(struct bench *b)
         x[i] = random_float();
     }
     b->k->quantize(q, scale, sum, x, TOKENS * COLS);
-    b->act = (struct osl_act){x, q, scale, sum, COLS, OSL_ACT_ROW_BYTES(COLS), COLS / 32, 0};
+    b->act = (struct osl_act){.f32 = x,
+                              .q = q,
+                              .scale = scale,
+                              .sum = sum,
+                              .f32_stride = COLS,
+                              .q_stride = OSL_ACT_ROW_BYTES(COLS),
+                              .block_stride = COLS / 32};
     for (uint32_t planes = 1; b->k->pack != NULL && planes <= 2; planes++) {
         uint32_t stride = OSL_PACK_ROW_BYTES(COLS, planes);
         uint8_t *rows = must(malloc((size_t)TOKENS * stride));
