@@ -186,6 +186,7 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
     }
     if (status == OSL_OK) {
         osl_session_reset(engine);
+        status = osl_map_check(&engine->gguf.file, &engine->gguf.map, &engine->error);
     }
     return status;
 }

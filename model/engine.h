@@ -165,8 +165,10 @@ OSL_MUST_USE enum osl_status osl_session_append_ids(ossicle *engine, const int32
 struct osl_harmony_sink osl_session_sink(ossicle *engine);
 OSL_MUST_USE enum osl_status osl_session_flush(ossicle *engine);
 
-/* read.c: [read, read + tokens) by a step of that kind, with logits of the last token where it is
- * the conversation's. OK, ABORTED or DEVICE (tell osl_recover_lost). */
+/* read.c: one step; also IO, where the model's file was cut short or failed meanwhile. */
+OSL_MUST_USE enum osl_status osl_read_run(ossicle *engine, const struct osl_step *step);
+/* [read, read + tokens) by a step of that kind, with logits of the last token where it is
+ * the conversation's. OK, ABORTED, IO or DEVICE (tell osl_recover_lost). */
 OSL_MUST_USE enum osl_status osl_read_step(ossicle *engine, enum osl_step_kind kind,
                                            uint32_t tokens);
 /* The next tokens are in the cache; captures marks. For whoever runs steps by himself. */
@@ -179,8 +181,8 @@ void osl_session_truncate_read(ossicle *engine, uint32_t position);
 void osl_read_forget(ossicle *engine);
 
 /* recover.c: a lost backend. _lost: it said DEVICE, its cache and marks are gone. While _pending,
- * nothing else may run; _step does one bounded piece: OK, ABORTED, or DEVICE when nothing is left
- * to go on with. _now does all of it, for calls that are no steps. */
+ * nothing else may run; _step does one bounded piece: OK, ABORTED, IO, or DEVICE when nothing is
+ * left to go on with. _now does all of it, for calls that are no steps. */
 void osl_recover_lost(ossicle *engine);
 bool osl_recover_pending(const ossicle *engine);
 OSL_MUST_USE enum osl_status osl_recover_step(ossicle *engine);

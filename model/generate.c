@@ -165,12 +165,16 @@ static void event_again(const ossicle *engine, struct ossicle_event *event)
     event->prefill_total = engine->session.count;
 }
 
-/* A step did not end well: the answer was cancelled, or the device is lost. */
+/* A step did not end well: the answer was cancelled, the device or the model's file is lost. */
 static void step_failed(ossicle *engine, enum osl_status status, struct ossicle_event *event)
 {
     if (status == OSL_DEVICE) {
         osl_recover_lost(engine);
         event_again(engine, event);
+        return;
+    }
+    if (status == OSL_IO) {
+        osl_answer_fault(engine, event, status);
         return;
     }
     OSL_ASSERT(status == OSL_ABORTED);

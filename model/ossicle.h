@@ -1,22 +1,23 @@
 /* Ossicle: the control API. Runs gpt-oss models in memory that is planned and given up front.
  *
- * Poll-driven, like firmware: every call does a bounded piece of work and returns; the caller
- * owns the loop and the memory. After ossicle_boot nothing is allocated: not on the heap, not by
- * mmap. One engine holds one conversation at a time. Calls on one engine come from one thread,
- * except ossicle_cancel, which may come from any thread or a signal handler. Several engines can
- * live in one process.
+ * Poll-driven, like firmware: every call does a bounded piece of work and returns; the caller owns
+ * the loop and the memory. After ossicle_boot nothing is allocated, by heap or mmap. One engine
+ * holds one conversation at a time. Calls on one engine come from one thread, except ossicle_cancel
+ * (any thread, or a signal handler). Several engines can live in one process.
  *
- *     struct ossicle_config config;
  *     ossicle_config_init(&config);
  *     config.model_path = "model.gguf";
  *     ossicle_plan(&config, &plan, &error);            what it takes, or why it cannot be
  *     memory = aligned_alloc(OSSICLE_ALIGNMENT, plan.memory_bytes);
  *     ossicle_boot(&config, memory, plan.memory_bytes, &engine, &error);
- *     ossicle_open(engine, NULL);                      a new conversation
- *     ossicle_say(engine, OSSICLE_USER, "Hello", 5);
+ *     ossicle_open(engine, NULL), ossicle_say(engine, OSSICLE_USER, "Hello", 5);
  *     ossicle_begin(engine, NULL);
  *     do { ossicle_step(engine, &event); ... } while (event.kind != OSSICLE_EVENT_DONE && ...);
  *     ossicle_halt(engine);
+ *
+ * The model's file stays mapped. Cut short or unreadable meanwhile it ends a step with IO, not the
+ * process: while an engine lives there is a handler for SIGBUS, which leaves addresses outside the
+ * map to the action it replaced. Whoever sets one later should call the one that was there.
  *
  * Text is UTF-8 with a byte count and may hold any byte; sizes are in bytes unless named
  * otherwise. On failure outputs keep their value, and ossicle_error says in one line what was
@@ -119,8 +120,7 @@ struct ossicle_config {
     uint64_t budget_bytes;        /* most memory all told; 0: what the machine has left */
     uint64_t text_bytes;          /* longest text in one call; 0: 1 MiB. About 25 bytes each */
     bool score_all;               /* room for log-probabilities at every position (score --text) */
-    bool tokens_only;             /* no step will be asked for, only ossicle_tokenize and
-                                   * ossicle_detokenize: the weights are left alone */
+    bool tokens_only;             /* only (de)tokenize will be called: weights are left alone */
     bool poison;                  /* tests: scratch is filled with NaN before it is used */
     void (*log)(void *user, enum ossicle_log_level level, const char *line);
     /* false: stop */
@@ -400,10 +400,8 @@ struct ossicle_stats {
     uint32_t vocab_tokens;
     uint32_t threads;
     uint64_t boot_ns;
-    uint64_t prefill_tokens; /* since boot */
-    uint64_t prefill_ns;
-    uint64_t decode_tokens;
-    uint64_t decode_ns;
+    uint64_t prefill_tokens, prefill_ns; /* since boot */
+    uint64_t decode_tokens, decode_ns;
     uint64_t weight_bytes_last_step; /* read by the last decode step */
     uint64_t model_bytes;
     uint64_t model_parameters;
@@ -412,9 +410,8 @@ struct ossicle_stats {
     char device[256];     /* what runs the model now: "cpu", or the Vulkan device's name */
     char device_tier[16]; /* "" on the CPU */
     uint64_t device_bytes;
-    uint32_t dispatches_per_token; /* of a decode step on the device, and so on */
-    uint32_t barriers_per_token;
-    uint32_t submissions_per_token;
+    /* of a decode step on the device */
+    uint32_t dispatches_per_token, barriers_per_token, submissions_per_token;
     uint32_t device_restarts; /* after the device was lost */
     uint32_t validation_messages;
     uint64_t device_checks_ns; /* of the self-test at boot; 0 where kept results were used */

@@ -27,6 +27,13 @@ void osl_read_note(ossicle *engine, enum osl_step_kind kind, uint32_t tokens)
     osl_marks_capture(engine);
 }
 
+enum osl_status osl_read_run(ossicle *engine, const struct osl_step *step)
+{
+    enum osl_status status = osl_backend_run(engine->backend, step);
+    return status == OSL_OK ? osl_map_check(&engine->gguf.file, &engine->gguf.map, &engine->error)
+                            : status;
+}
+
 enum osl_status osl_read_step(ossicle *engine, enum osl_step_kind kind, uint32_t tokens)
 {
     struct osl_session *session = &engine->session;
@@ -40,7 +47,7 @@ enum osl_status osl_read_step(ossicle *engine, enum osl_step_kind kind, uint32_t
     };
     OSL_ASSERT(!engine->lost && !engine->ahead.live);
     osl_read_reaches(engine, session->read + tokens);
-    enum osl_status status = osl_backend_run(engine->backend, &step);
+    enum osl_status status = osl_read_run(engine, &step);
     if (status == OSL_OK) {
         osl_read_note(engine, kind, tokens);
     }

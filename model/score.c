@@ -111,7 +111,7 @@ static enum osl_status score_some(ossicle *engine, const struct scoring *scoring
         .logits_row_first = all ? 0 : tokens - 1,
         .logits_row_count = all ? tokens : last ? 1 : 0,
     };
-    enum osl_status status = osl_backend_run(engine->backend, &step);
+    enum osl_status status = osl_read_run(engine, &step);
     const float *logits = NULL;
     if (status == OSL_OK && step.logits_row_count > 0) {
         status = osl_backend_logits(engine->backend, &logits);

@@ -111,13 +111,24 @@ struct osl_map {
     uint64_t bytes;
     void *base; /* what the kernel mapped, page aligned */
     uint64_t base_bytes;
+    uint64_t offset; /* in the file, of data */
+    uint32_t guard;  /* the port's; 0: not guarded */
 };
 
-/* Maps [offset, offset+bytes) read-only and shared; offset need not be page aligned. */
+/* Maps [offset, offset+bytes) read-only and shared; offset need not be page aligned.
+ * What cannot be read any more while it is mapped (the file was cut short, the disk fails) turns
+ * to zeros from there to the end of the map instead of ending the process with SIGBUS. While any
+ * map is open the process has a handler for that signal, which leaves other addresses to the
+ * action that was there before. */
 OSL_MUST_USE enum osl_status osl_file_map(const struct osl_file *file, uint64_t offset,
                                           uint64_t bytes, struct osl_map *map_out,
                                           struct osl_error *error);
 void osl_file_unmap(struct osl_map *map);
+
+/* OSL_OK as long as all that was read of the map was the file's; OSL_IO names the place. Looks at
+ * one word: for after every use. */
+OSL_MUST_USE enum osl_status osl_map_check(const struct osl_file *file, const struct osl_map *map,
+                                           struct osl_error *error);
 
 enum osl_map_advice {
     OSL_MAP_SEQUENTIAL,

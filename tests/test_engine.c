@@ -2,6 +2,7 @@
 #include "engine_fixture.h"
 
 #include <math.h>
+#include <unistd.h>
 
 #define TOP 20u
 
@@ -237,6 +238,67 @@ static void cancel_ends_the_answer_and_keeps_the_conversation(void **state)
     rig_halt(&rig);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    static char buffer[1 << 16];
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    assert_true(in != NULL && out != NULL);
+    for (size_t got; (got = fread(buffer, 1, sizeof buffer, in)) > 0;) {
+        assert_int_equal(fwrite(buffer, 1, got, out), got);
+    }
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void says_cut_short(const ossicle *engine)
+{
+    assert_non_null(strstr(ossicle_error_text(engine), "cut.gguf: ends at"));
+    assert_non_null(strstr(ossicle_error_text(engine), "start again"));
+}
+
+/* The map's pages go with the file's: the step that needs them ends with IO, and all later ones. */
+static void file_cut_short_while_in_use_is_a_fault(void **state)
+{
+    (void)state;
+    static const char path[] = OSL_BINARY_DIR "/tests/cut.gguf";
+    struct rig rig;
+    struct ossicle_event event;
+    for (int after = 0; after < 3; after++) { /* in the prompt, in the answer, in a score */
+        copy_file(TINY_MODEL, path);
+        rig_init(&rig);
+        rig.config.model_path = path;
+        rig_boot(&rig);
+        MUST(rig.engine, ossicle_open(rig.engine, NULL));
+        MUST(rig.engine, ossicle_say(rig.engine, OSSICLE_USER, "hello", 5));
+        uint32_t said = rig.engine->session.count;
+        MUST(rig.engine, ossicle_begin(rig.engine, NULL));
+        do {
+            MUST(rig.engine, ossicle_step(rig.engine, &event));
+        } while (after > 0 && event.kind == OSSICLE_EVENT_PREFILL);
+        assert_int_equal(truncate(path, (off_t)rig.engine->gguf.data_offset), 0);
+        if (after == 2) {
+            ossicle_cancel(rig.engine);
+            MUST(rig.engine, ossicle_step(rig.engine, &event));
+            struct ossicle_candidate top;
+            int32_t id = 1;
+            assert_int_equal(ossicle_score(rig.engine, &id, 1, &top, 1, NULL), OSSICLE_IO);
+            says_cut_short(rig.engine);
+        }
+        for (int turn = 0; turn < 2 && after < 2; turn++) {
+            do {
+                MUST(rig.engine, ossicle_step(rig.engine, &event));
+            } while (event.kind == OSSICLE_EVENT_TEXT);
+            assert_int_equal(event.kind, OSSICLE_EVENT_FAULT);
+            assert_int_equal(event.status, OSSICLE_IO);
+            assert_int_equal(rig.engine->session.count, said);
+            says_cut_short(rig.engine);
+            MUST(rig.engine, ossicle_begin(rig.engine, NULL));
+        }
+        rig_halt(&rig);
+    }
+    remove(path);
+}
+
 static void calls_at_the_wrong_moment_are_refused(void **state)
 {
     (void)state;
@@ -273,6 +335,7 @@ int main(void)
         cmocka_unit_test(plan_names_the_option_that_is_wrong),
         cmocka_unit_test(context_full_is_capacity_and_changes_nothing),
         cmocka_unit_test(cancel_ends_the_answer_and_keeps_the_conversation),
+        cmocka_unit_test(file_cut_short_while_in_use_is_a_fault),
         cmocka_unit_test(calls_at_the_wrong_moment_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Large files in memory: maps that are warmed ahead of their use. */
+/* Large files in memory: maps that are warmed ahead of their use and survive their
+ * file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,10 +7,12 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "platform/platform.h"
@@ -149,12 +152,116 @@ static void warm_survives_a_file_that_shrinks(void **state)
     free(memory);
 }
 
+/* ---- Lost pages -------------------------------------------------------------------------- */
+
+static bool handler_is(void (*handler)(int))
+{
+    struct sigaction now;
+    assert_int_equal(sigaction(SIGBUS, NULL, &now), 0);
+    return (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == handler;
+}
+
+static void map_of_a_file_that_shrinks_turns_to_zeros(void **state)
+{
+    (void)state;
+    struct osl_file file;
+    struct osl_map map, tail;
+    signal(SIGBUS, SIG_DFL); /* a sanitizer's own, else */
+    map_large(&file, &map);
+    assert_int_equal(osl_file_map(&file, (4 << 20) + 5, 100, &tail, NULL), OSL_OK);
+    assert_false(handler_is(SIG_DFL));
+    volatile const uint8_t *data = map.data, *tail_data = tail.data;
+    assert_int_equal(data[(3 << 20) + 1], 4);
+    assert_int_equal(truncate(path, (1 << 20) + 100), 0);
+    assert_int_equal(osl_map_check(&file, &map, NULL), OSL_OK); /* none of it was used yet */
+    assert_int_equal(data[(3 << 20) + 1], 0);
+    assert_fails(osl_map_check(&file, &map, &error_), OSL_IO, "ends at 1048676");
+    assert_int_equal(data[2 << 20], 0); /* before the first that was lost */
+    assert_int_equal(data[WARM_BYTES - 1], 0);
+    assert_int_equal(data[(1 << 20) - 1], 1); /* what is left is as it was */
+    assert_int_equal(osl_map_check(&file, &tail, NULL), OSL_OK); /* each map for itself */
+    assert_int_equal(tail_data[99], 0);
+    assert_fails(osl_map_check(&file, &tail, &error_), OSL_IO, "restore it");
+    assert_int_equal(truncate(path, WARM_BYTES), 0); /* as long as before, but it was lost */
+    assert_fails(osl_map_check(&file, &tail, &error_), OSL_IO, "reading at 4194304 failed");
+    osl_file_unmap(&map);
+    assert_false(handler_is(SIG_DFL));
+    osl_file_unmap(&tail);
+    assert_true(handler_is(SIG_DFL));
+    osl_file_close(&file);
+}
+
+static sigjmp_buf back;
+static void note_plain(int number)
+{
+    siglongjmp(back, number == SIGBUS ? 1 : 3);
+}
+static void note_info(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    siglongjmp(back, number == SIGBUS && info->si_addr != NULL ? 2 : 3);
+}
+
+/* A page beyond a file's end, in a map that nobody guards. */
+static void touch_unguarded(void)
+{
+    int handle = open(path, O_RDONLY);
+    volatile uint8_t *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, handle, WARM_BYTES);
+    assert_true(page != MAP_FAILED);
+    close(handle);
+    (void)*page;
+}
+
+static void other_bus_errors_go_where_they_went(void **state)
+{
+    (void)state;
+    struct osl_file file;
+    struct osl_map map;
+    struct sigaction action = {.sa_handler = note_plain};
+    for (volatile int turn = 1; turn <= 2; turn++) {
+        assert_int_equal(sigaction(SIGBUS, &action, NULL), 0);
+        map_large(&file, &map);
+        int came = sigsetjmp(back, 1);
+        if (came == 0) {
+            touch_unguarded();
+        }
+        assert_int_equal(came, turn);
+        came = sigsetjmp(back, 1);
+        if (came == 0 && turn == 1) {
+            raise(SIGBUS);
+        }
+        assert_int_equal(osl_map_check(&file, &map, NULL), OSL_OK);
+        osl_file_unmap(&map);
+        osl_file_close(&file);
+        action = (struct sigaction){.sa_sigaction = note_info, .sa_flags = SA_SIGINFO};
+    }
+    signal(SIGBUS, SIG_DFL);
+    for (int sent = 0; sent < 2; sent++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            map_large(&file, &map);
+            if (sent == 0) {
+                touch_unguarded();
+            } else {
+                raise(SIGBUS);
+            }
+            _exit(0);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+    }
+}
+
 int main(void)
 {
 #define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, file_make, file_remove)
     const struct CMUnitTest tests[] = {
         WITH_FILE(warm_brings_ranges_in),
         WITH_FILE(warm_survives_a_file_that_shrinks),
+        WITH_FILE(map_of_a_file_that_shrinks_turns_to_zeros),
+        WITH_FILE(other_bus_errors_go_where_they_went),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "platform/platform.h"
+#include "host.h"
 
 #define READ_BYTES_MAX ((uint64_t)1 << 30) /* one call; Linux stops a little below 2 GiB */
 
@@ -152,12 +152,37 @@ enum osl_status osl_file_map(const struct osl_file *file, uint64_t offset, uint6
     map_out->base_bytes = bytes + lead;
     map_out->data = (const uint8_t *)base + lead;
     map_out->bytes = bytes;
+    map_out->offset = offset;
+    map_out->guard = osl_guard_add(base, map_out->base_bytes);
     return OSL_OK;
+}
+
+enum osl_status osl_map_check(const struct osl_file *file, const struct osl_map *map,
+                              struct osl_error *error)
+{
+    uint64_t lost = 0;
+    if (!osl_guard_lost(map->guard, &lost)) {
+        return OSL_OK;
+    }
+    uint64_t lead = (uint64_t)(map->data - (const uint8_t *)map->base);
+    uint64_t offset = map->offset - lead + lost;
+    struct stat facts;
+    if (fstat(file->handle, &facts) == 0 && (uint64_t)facts.st_size < file->bytes) {
+        return osl_fail(error, OSL_IO,
+                        "%.300s: ends at %llu, it had %llu bytes when opened; something shortened "
+                        "it while in use: restore it and start again",
+                        file->path, (unsigned long long)facts.st_size,
+                        (unsigned long long)file->bytes);
+    }
+    return osl_fail(error, OSL_IO,
+                    "%.300s: reading at %llu failed while in use; check the disk, then start again",
+                    file->path, (unsigned long long)offset);
 }
 
 void osl_file_unmap(struct osl_map *map)
 {
     if (map->base != NULL) {
+        osl_guard_remove(map->guard);
         int failed = munmap(map->base, (size_t)map->base_bytes);
         OSL_ASSERT(failed == 0);
     }

@@ -29,6 +29,13 @@
  * kernel. Not those that a thread's own instructions raise, which would end the process. */
 void osl_host_worker_signals(sigset_t *blocked_out);
 
+/* guard.c: a map whose unreadable pages become zeros instead of ending the process. add returns 0
+ * where there is no slot left; 0 is fine for the others. lost: the first byte, counted from the
+ * map's begin, of the first page that turned to zeros. */
+uint32_t osl_guard_add(const void *begin, uint64_t bytes);
+void osl_guard_remove(uint32_t guard);
+bool osl_guard_lost(uint32_t guard, uint64_t *at_out);
+
 /* A set of logical CPUs. */
 struct osl_cpu_set {
     uint64_t bits[OSL_HOST_CPUS_MAX / 64];
