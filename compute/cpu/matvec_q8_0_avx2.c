@@ -1,4 +1,4 @@
-/* matvec for MXFP4 and Q8_0 with AVX2, over the file's own layout, one row at a time in order.
+/* matvec for Q8_0 with AVX2, over the file's own layout, one row at a time in order.
  *
  * Once a call both planes of the activations are joined to 16 bits, which madd multiplies: pairs of
  * 128 * 32512 fit 32 bits. What a lane holds of a block is exact; it is scaled by the product of
@@ -39,25 +39,6 @@ static inline __m256 activation_scales(const float *scale, uint32_t count)
     return _mm256_maskload_ps(scale, mask);
 }
 
-/* Scales of blocks at `at`, 17 bytes apart, as 2^(e-127); lanes past `count` repeat the last. */
-OSL_INLINE __m256 mxfp4_scales(const uint8_t *at, const uint32_t count)
-{
-    __m128i e = _mm_setzero_si128();
-#define INSERT(i) e = _mm_insert_epi8(e, at[17u * (count > (i) ? (i) : count - 1)], i)
-    INSERT(0);
-    INSERT(1);
-    INSERT(2);
-    INSERT(3);
-    INSERT(4);
-    INSERT(5);
-    INSERT(6);
-    INSERT(7);
-#undef INSERT
-    __m256i bits = _mm256_slli_epi32(_mm256_cvtepu8_epi32(e), 23);
-    bits = _mm256_max_epi32(bits, _mm256_set1_epi32(0x00400000)); /* byte 0: 2^-127 */
-    return _mm256_castsi256_ps(bits);
-}
-
 OSL_INLINE __m256 q8_scales(const uint8_t *at, const uint32_t count)
 {
     __m128i half = _mm_setzero_si128();
@@ -87,19 +68,6 @@ OSL_INLINE __m256 add_block(__m256i dot, __m256 scale, const int lane, __m256 su
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), factor, sum);
 }
 
-OSL_INLINE __m256 mxfp4_block(const uint8_t *at, const int16_t *x, __m256 scale, const int lane,
-                              __m256 sum)
-{
-    const __m128i mask = _mm_set1_epi8(15);
-    __m128i nibbles = _mm_loadu_si128((const void *)(at + 1));
-    /* low nibbles are a block's first 16 elements, high ones the other 16 */
-    __m128i low = _mm_shuffle_epi8(osl_mxfp4_doubled(), _mm_and_si128(nibbles, mask));
-    nibbles = _mm_and_si128(_mm_srli_epi16(nibbles, 4), mask);
-    __m128i high = _mm_shuffle_epi8(osl_mxfp4_doubled(), nibbles);
-    __m256i dot = _mm256_add_epi32(multiply16(low, x), multiply16(high, x + 16));
-    return add_block(dot, scale, lane, sum);
-}
-
 OSL_INLINE __m256 q8_block(const uint8_t *at, const int16_t *x, __m256 scale, const int lane,
                            __m256 sum)
 {
@@ -122,64 +90,39 @@ static void join_planes(int16_t *x, const int8_t *q, uint32_t cols)
 }
 
 /* Up to eight blocks; count is a constant for all groups but a row's last. */
-OSL_INLINE void add_group(enum osl_dtype dtype, const uint8_t *at, const int16_t *x,
-                          const float *scales, const uint32_t count, __m256 sum[2])
+OSL_INLINE void add_group(const uint8_t *at, const int16_t *x, const float *scales,
+                          const uint32_t count, __m256 sum[2])
 {
-    const uint32_t block_bytes =
-        dtype == OSL_DTYPE_MXFP4 ? OSL_MXFP4_BLOCK_BYTES : OSL_Q8_0_BLOCK_BYTES;
-    __m256 scale = activation_scales(scales, count);
-    prefetch_group(at, GROUP_BLOCKS * (int)block_bytes);
-    if (dtype == OSL_DTYPE_MXFP4) { /* the table is doubled */
-        scale = _mm256_mul_ps(_mm256_mul_ps(scale, _mm256_set1_ps(0.5f)), mxfp4_scales(at, count));
-    } else {
-        scale = _mm256_mul_ps(scale, q8_scales(at, count));
-    }
+    prefetch_group(at, GROUP_BLOCKS * OSL_Q8_0_BLOCK_BYTES);
+    __m256 scale = _mm256_mul_ps(activation_scales(scales, count), q8_scales(at, count));
     OSL_UNROLL
     for (uint32_t i = 0; i < GROUP_BLOCKS; i++) {
-        const uint8_t *block = at + (size_t)i * block_bytes;
-        const int16_t *values = x + (size_t)i * OSL_BLOCK_COLS;
         if (i < count) {
-            sum[i % 2] = dtype == OSL_DTYPE_MXFP4
-                             ? mxfp4_block(block, values, scale, (int)i, sum[i % 2])
-                             : q8_block(block, values, scale, (int)i, sum[i % 2]);
+            sum[i % 2] = q8_block(at + (size_t)i * OSL_Q8_0_BLOCK_BYTES,
+                                  x + (size_t)i * OSL_BLOCK_COLS, scale, (int)i, sum[i % 2]);
         }
     }
-}
-
-OSL_INLINE void matvec(enum osl_dtype dtype, float *out, const void *weight, uint64_t row_bytes,
-                       uint32_t rows, uint32_t cols, const struct osl_act *x)
-{
-    OSL_ASSERT_HOT(cols % OSL_BLOCK_COLS == 0 && cols <= OSL_COLS_MAX);
-    const uint32_t block_bytes =
-        dtype == OSL_DTYPE_MXFP4 ? OSL_MXFP4_BLOCK_BYTES : OSL_Q8_0_BLOCK_BYTES;
-    const uint32_t blocks = cols / OSL_BLOCK_COLS;
-    _Alignas(32) int16_t values[OSL_COLS_MAX];
-    join_planes(values, x->q, cols);
-    for (uint32_t r = 0; r < rows; r++) {
-        const uint8_t *row = (const uint8_t *)weight + r * row_bytes;
-        __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-        uint32_t block = 0;
-        for (; block + GROUP_BLOCKS <= blocks; block += GROUP_BLOCKS) {
-            add_group(dtype, row + (size_t)block * block_bytes,
-                      values + (size_t)block * OSL_BLOCK_COLS, x->scale + block, GROUP_BLOCKS, sum);
-        }
-        if (block < blocks) {
-            add_group(dtype, row + (size_t)block * block_bytes,
-                      values + (size_t)block * OSL_BLOCK_COLS, x->scale + block, blocks - block,
-                      sum);
-        }
-        out[r] = add_sums(sum);
-    }
-}
-
-void osl_avx2_matvec_mxfp4(float *out, const void *weight, uint64_t row_bytes, uint32_t rows,
-                           uint32_t cols, const struct osl_act *x)
-{
-    matvec(OSL_DTYPE_MXFP4, out, weight, row_bytes, rows, cols, x);
 }
 
 void osl_avx2_matvec_q8_0(float *out, const void *weight, uint64_t row_bytes, uint32_t rows,
                           uint32_t cols, const struct osl_act *x)
 {
-    matvec(OSL_DTYPE_Q8_0, out, weight, row_bytes, rows, cols, x);
+    OSL_ASSERT_HOT(cols % OSL_BLOCK_COLS == 0 && cols <= OSL_COLS_MAX);
+    const uint32_t blocks = cols / OSL_BLOCK_COLS;
+    const uint32_t full = blocks / GROUP_BLOCKS * GROUP_BLOCKS;
+    _Alignas(32) int16_t values[OSL_COLS_MAX];
+    join_planes(values, x->q, cols);
+    for (uint32_t r = 0; r < rows; r++) {
+        const uint8_t *row = (const uint8_t *)weight + r * row_bytes;
+        __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+        for (uint32_t block = 0; block < full; block += GROUP_BLOCKS) {
+            add_group(row + (size_t)block * OSL_Q8_0_BLOCK_BYTES,
+                      values + (size_t)block * OSL_BLOCK_COLS, x->scale + block, GROUP_BLOCKS, sum);
+        }
+        if (full < blocks) {
+            add_group(row + (size_t)full * OSL_Q8_0_BLOCK_BYTES,
+                      values + (size_t)full * OSL_BLOCK_COLS, x->scale + full, blocks - full, sum);
+        }
+        out[r] = add_sums(sum);
+    }
 }
