@@ -102,6 +102,7 @@ struct case_act {
     float *scale;
     int32_t *sum;
     uint8_t *packed[3]; /* by planes, where the table packs */
+    bool pack_signed;
 };
 
 /* Packed rows are apart by an odd number of words. */
@@ -150,6 +151,7 @@ static inline void case_act_make(struct case_act *x, const struct osl_kernels *k
     x->q = case_alloc(tokens * (size_t)x->act.q_stride);
     x->scale = case_alloc(tokens * (size_t)x->act.block_stride * sizeof *x->scale);
     x->sum = case_alloc(tokens * (size_t)x->act.block_stride * sizeof *x->sum);
+    x->pack_signed = k->pack_signed;
     for (uint32_t planes = 1; planes <= 2; planes++) {
         x->packed[planes] = case_alloc(tokens * (size_t)case_pack_stride(cols, planes));
     }
@@ -205,8 +207,14 @@ static inline double case_packed_value(const struct case_act *x, uint32_t planes
                            (size_t)(c / 32) * OSL_PACK_BLOCK_BYTES(planes);
     float scale;
     memcpy(&scale, block, sizeof scale);
-    int32_t high = block[4 + c % 32];
-    int32_t integer = planes == 2 ? 256 * high + block[36 + c % 32] - 32768 : high - 128;
+    const uint8_t *high = block + 4 + c % 32;
+    const uint8_t *low = high + 32;
+    int32_t integer;
+    if (x->pack_signed) {
+        integer = planes == 2 ? 256 * (int8_t)*high + (int8_t)*low : (int8_t)*high;
+    } else {
+        integer = planes == 2 ? 256 * *high + *low - 32768 : *high - 128;
+    }
     return (double)integer * (double)scale;
 }
 

@@ -1,4 +1,4 @@
-/* What the ARM tables promise beyond compute/kernels.h: which one is chosen, that all levels
+/* What the ARM tables promise beyond compute/kernels.h: which one is chosen, that dotprod and i8mm
  * multiply to the same bits, and the stated error of the exponential. */
 #include <math.h>
 #include <setjmp.h>
@@ -102,44 +102,71 @@ static void fill_weights(uint8_t *data, enum osl_dtype dtype)
 }
 
 static void run_matmul(float *out, const struct osl_kernels *table, enum osl_dtype dtype,
-                       const uint8_t *weights, const float *x)
+                       const uint8_t *weights, const float *x, uint32_t planes)
 {
-    static int8_t q[TOKENS * COLS];
-    static float scale[TOKENS * COLS / OSL_BLOCK_COLS];
-    static int32_t sum[TOKENS * COLS / OSL_BLOCK_COLS];
+    static uint8_t packed[TOKENS * OSL_PACK_ROW_BYTES(COLS, 2)];
     static _Alignas(64) uint8_t scratch[OSL_MATMUL_SCRATCH_BYTES(COLS)];
-    const uint32_t blocks = COLS / OSL_BLOCK_COLS;
+    const uint32_t stride = OSL_PACK_ROW_BYTES(COLS, planes);
     for (uint32_t t = 0; t < TOKENS; t++) {
-        table->quantize(q + t * COLS, scale + t * blocks, sum + t * blocks, x + t * COLS, COLS);
+        table->pack(packed + t * stride, x + t * COLS, COLS, planes);
     }
-    struct osl_act act = {x, q, scale, sum, COLS, COLS, blocks};
+    struct osl_act act = {
+        .q = (const int8_t *)packed, .q_stride = stride, .f32 = x, .f32_stride = COLS,
+        .planes = planes};
     table->matmul[dtype](out, ROWS, weights, osl_dtype_row_bytes(dtype, COLS), ROWS, COLS, &act,
                          NULL, TOKENS, scratch);
 }
 
-static void levels_multiply_to_the_same_bits(void **state)
+static void levels_that_pack_multiply_to_the_same_bits(void **state)
 {
     static const enum osl_dtype dtypes[] = {OSL_DTYPE_MXFP4, OSL_DTYPE_Q8_0};
     static uint8_t weights[ROWS * COLS / OSL_BLOCK_COLS * OSL_Q8_0_BLOCK_BYTES];
     static float x[TOKENS * COLS];
     static float expected[TOKENS * ROWS];
     static float got[TOKENS * ROWS];
-    const struct osl_kernels *tables[OSL_LEVELS_MAX];
-    uint32_t count = osl_kernels_list(tables);
+    if (!osl_cpu_has_i8mm()) {
+        skip();
+    }
     for (uint32_t i = 0; i < TOKENS * COLS; i++) {
         x[i] = ((float)next_random() - 0x1p30f) * 0x1p-28f;
     }
     for (uint32_t d = 0; d < 2; d++) {
         fill_weights(weights, dtypes[d]);
-        run_matmul(expected, &osl_kernels_neon, dtypes[d], weights, x);
-        for (uint32_t i = 0; i < count && tables[i] != &osl_kernels_neon; i++) {
-            run_matmul(got, tables[i], dtypes[d], weights, x);
+        for (uint32_t planes = 1; planes <= 2; planes++) {
+            run_matmul(expected, &osl_kernels_dotprod, dtypes[d], weights, x, planes);
+            run_matmul(got, &osl_kernels_i8mm, dtypes[d], weights, x, planes);
             if (memcmp(got, expected, sizeof got) != 0) {
-                print_error("%s differs from neon, %s\n", tables[i]->name,
-                            osl_dtype_name(dtypes[d]));
+                print_error("%s, %u planes\n", osl_dtype_name(dtypes[d]), planes);
                 fail();
             }
         }
+    }
+}
+
+/* Sums of one plane are floats from the start: the largest there are must come out whole. */
+static void largest_sums_of_one_plane_are_exact(void **state)
+{
+    static float x[32];
+    float out[1];
+    uint8_t packed[OSL_PACK_ROW_BYTES(32, 1)];
+    uint8_t weights[OSL_Q8_0_BLOCK_BYTES];
+    static _Alignas(64) uint8_t scratch[OSL_MATMUL_SCRATCH_BYTES(32)];
+    const struct osl_kernels *tables[OSL_LEVELS_MAX];
+    uint32_t count = osl_kernels_list(tables);
+    for (uint32_t i = 0; i < 32; i++) {
+        x[i] = -127.0f;
+    }
+    memset(weights, 0x80, sizeof weights);
+    memcpy(weights, (const uint8_t[]){0x00, 0x3c}, 2); /* a scale of 1 */
+    for (uint32_t i = 0; i < count; i++) {
+        if (tables[i]->pack == NULL) {
+            continue;
+        }
+        tables[i]->pack(packed, x, 32, 1);
+        struct osl_act act = {.q = (const int8_t *)packed, .q_stride = sizeof packed, .planes = 1};
+        tables[i]->matmul[OSL_DTYPE_Q8_0](out, 1, weights, sizeof weights, 1, 32, &act, NULL, 1,
+                                          scratch);
+        assert_true(out[0] == 128.0f * 127.0f * 32.0f);
     }
 }
 
@@ -149,7 +176,8 @@ int main(void)
         cmocka_unit_test(best_table_fits_the_processor),
         cmocka_unit_test(e8m0_table_is_half_of_the_scale),
         cmocka_unit_test(exp_keeps_its_stated_error),
-        cmocka_unit_test(levels_multiply_to_the_same_bits),
+        cmocka_unit_test(levels_that_pack_multiply_to_the_same_bits),
+        cmocka_unit_test(largest_sums_of_one_plane_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,10 @@ bool osl_cpu_has_i8mm(void)
 const uint32_t osl_neon_e8m0_half_bits[256] = {E8M0_64(0u), E8M0_64(64u), E8M0_64(128u),
                                                E8M0_64(192u)};
 
-const int32_t osl_neon_zeros[OSL_NEON_ZEROS * 4];
+#define START_4 0x4b400000, 0x4b400000, 0x4b400000, 0x4b400000
+#define START_16 START_4, START_4, START_4, START_4
+
+const int32_t osl_neon_starts[2][OSL_NEON_STARTS * 4] = {{0}, {START_16, START_16}};
 
 /* Where the levels agree: all but the quantised products. */
 #define COMMON_KERNELS                                                                             \
@@ -66,6 +69,8 @@ const struct osl_kernels osl_kernels_dotprod = {
     .name = "dotprod",
     .matvec = {DENSE_KERNELS(matvec), QUANTIZED_KERNELS(dotprod, matvec)},
     .matmul = {DENSE_KERNELS(matmul), QUANTIZED_KERNELS(dotprod, matmul)},
+    .pack = osl_neon_pack,
+    .pack_signed = true,
     COMMON_KERNELS,
     CEILINGS(osl_peak_sdot),
 };
@@ -74,6 +79,8 @@ const struct osl_kernels osl_kernels_i8mm = {
     .name = "i8mm",
     .matvec = {DENSE_KERNELS(matvec), QUANTIZED_KERNELS(dotprod, matvec)},
     .matmul = {DENSE_KERNELS(matmul), QUANTIZED_KERNELS(i8mm, matmul)},
+    .pack = osl_neon_pack,
+    .pack_signed = true,
     COMMON_KERNELS,
     CEILINGS(osl_peak_smmla),
 };

@@ -11,7 +11,7 @@
 #define PANEL_BLOCK_BYTES                                                                          \
     (PANEL_ROWS * OSL_BLOCK_COLS) /* [2][8 column groups][4 rows][4 columns] */
 #define TILE_TOKENS OSL_NEON_TILE_TOKENS
-_Static_assert(TILE_TOKENS * 2 <= OSL_NEON_ZEROS, "a zero for each sum");
+_Static_assert(TILE_TOKENS * 2 <= OSL_NEON_STARTS, "a start for each sum");
 _Static_assert(OSL_MATMUL_TILE_ROWS % PANEL_ROWS == 0, "a tile is whole panels");
 
 OSL_NEON_INLINE void pack_panel(enum osl_dtype dtype, const struct osl_neon_tile *tile,
@@ -51,7 +51,7 @@ OSL_NEON_INLINE void pack_panel(enum osl_dtype dtype, const struct osl_neon_tile
         }                                                                                          \
     } while (0)
 
-/* sum += one plane of a block, at `x` of each token's row. */
+/* sum += one plane of a block, `x` bytes into each token's row. */
 OSL_NEON_INLINE void add_plane(int32x4_t sum[TILE_TOKENS][2], const int8_t *w,
                                const struct osl_neon_tokens *at, size_t x, uint32_t tokens)
 {
@@ -68,35 +68,40 @@ OSL_NEON_INLINE void add_plane(int32x4_t sum[TILE_TOKENS][2], const int8_t *w,
     }
 }
 
-/* acc[t] = panel times token t; tokens is a constant 1..4 where this is inlined. */
+/* acc[t] = panel times token t; tokens 1..4 and planes 1..2 are constants where this is inlined. */
 OSL_NEON_INLINE void multiply_panel(float32x4_t acc_out[TILE_TOKENS][2], const int8_t *w,
                                     const float *w_scale, const struct osl_neon_tokens *at,
-                                    uint32_t tokens, uint32_t blocks)
+                                    uint32_t tokens, uint32_t planes, uint32_t blocks)
 {
     float32x4_t acc[TILE_TOKENS][2];
     for (uint32_t t = 0; t < tokens; t++) {
         acc[t][0] = acc[t][1] = vdupq_n_f32(0.0f);
     }
-    for (uint32_t b = 0; b < blocks; b++, w += PANEL_BLOCK_BYTES, w_scale += PANEL_ROWS) {
-        const int32_t *zeros = osl_neon_load_zeros();
+    for (size_t x = 0; blocks > 0; blocks--, x += OSL_PACK_BLOCK_BYTES(planes)) {
+        const int32_t *starts = osl_neon_load_starts(planes);
         int32x4_t sum[TILE_TOKENS][2];
         for (uint32_t t = 0; t < tokens; t++) {
-            sum[t][0] = vld1q_s32(zeros + 8 * t);
-            sum[t][1] = vld1q_s32(zeros + 8 * t + 4);
+            sum[t][0] = vld1q_s32(starts + 8 * t);
+            sum[t][1] = vld1q_s32(starts + 8 * t + 4);
         }
-        add_plane(sum, w, at, (size_t)b * OSL_ACT_BLOCK_BYTES, tokens);
-        for (uint32_t t = 0; t < tokens; t++) {
-            sum[t][0] = vshlq_n_s32(sum[t][0], 8);
-            sum[t][1] = vshlq_n_s32(sum[t][1], 8);
+        add_plane(sum, w, at, x + 4, tokens);
+        if (planes == 2) { /* so far the high plane's sums, worth 256 each */
+            for (uint32_t t = 0; t < tokens; t++) {
+                sum[t][0] = vshlq_n_s32(sum[t][0], 8);
+                sum[t][1] = vshlq_n_s32(sum[t][1], 8);
+            }
+            add_plane(sum, w, at, x + 4 + OSL_BLOCK_COLS, tokens);
         }
-        add_plane(sum, w, at, (size_t)b * OSL_ACT_BLOCK_BYTES + OSL_BLOCK_COLS, tokens);
         float32x4_t scale[2] = {vld1q_f32(w_scale), vld1q_f32(w_scale + 4)};
         for (uint32_t t = 0; t < tokens; t++) {
+            float x_scale = osl_neon_block_scale(at->q[t] + x);
             for (uint32_t i = 0; i < 2; i++) {
-                float32x4_t factor = vmulq_n_f32(scale[i], at->scale[t][b]);
-                acc[t][i] = vfmaq_f32(acc[t][i], vcvtq_f32_s32(sum[t][i]), factor);
+                acc[t][i] = vfmaq_f32(acc[t][i], osl_neon_sums_to_f32(sum[t][i], planes),
+                                      vmulq_n_f32(scale[i], x_scale));
             }
         }
+        w += PANEL_BLOCK_BYTES;
+        w_scale += PANEL_ROWS;
     }
     for (uint32_t t = 0; t < tokens; t++) {
         acc_out[t][0] = acc[t][0];
@@ -106,10 +111,10 @@ OSL_NEON_INLINE void multiply_panel(float32x4_t acc_out[TILE_TOKENS][2], const i
 
 OSL_NEON_INLINE void panel_tokens(float *out, uint32_t out_stride, uint32_t rows, const int8_t *w,
                                   const float *w_scale, const struct osl_neon_tokens *at,
-                                  uint32_t tokens, uint32_t blocks)
+                                  uint32_t tokens, uint32_t planes, uint32_t blocks)
 {
     float32x4_t acc[TILE_TOKENS][2];
-    multiply_panel(acc, w, w_scale, at, tokens, blocks);
+    multiply_panel(acc, w, w_scale, at, tokens, planes, blocks);
     for (uint32_t t = 0; t < tokens; t++) {
         float *row = out + (size_t)t * out_stride;
         osl_neon_store_some(row, acc[t][0], rows);
@@ -119,22 +124,47 @@ OSL_NEON_INLINE void panel_tokens(float *out, uint32_t out_stride, uint32_t rows
     }
 }
 
-static void dotprod_multiply_tile(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
-                                  uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
+OSL_NEON_INLINE void tile_planes(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
+                                 uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at,
+                                 uint32_t planes)
 {
     for (uint32_t r = 0; r < rows; r += PANEL_ROWS) {
         const int8_t *w = tile->q + (size_t)r * blocks * OSL_BLOCK_COLS;
         const float *scale = tile->scale + (size_t)r * blocks;
+        float *to = out + r;
         switch (at->count) {
-        case 1: panel_tokens(out + r, out_stride, rows - r, w, scale, at, 1, blocks); break;
-        case 2: panel_tokens(out + r, out_stride, rows - r, w, scale, at, 2, blocks); break;
-        case 3: panel_tokens(out + r, out_stride, rows - r, w, scale, at, 3, blocks); break;
-        default: panel_tokens(out + r, out_stride, rows - r, w, scale, at, 4, blocks); break;
+        case 1: panel_tokens(to, out_stride, rows - r, w, scale, at, 1, planes, blocks); break;
+        case 2: panel_tokens(to, out_stride, rows - r, w, scale, at, 2, planes, blocks); break;
+        case 3: panel_tokens(to, out_stride, rows - r, w, scale, at, 3, planes, blocks); break;
+        default: panel_tokens(to, out_stride, rows - r, w, scale, at, 4, planes, blocks); break;
         }
     }
 }
 
+static void dotprod_one_plane(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
+                              uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
+{
+    tile_planes(out, out_stride, tile, rows, blocks, at, 1);
+}
+
+static void dotprod_two_planes(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
+                               uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
+{
+    tile_planes(out, out_stride, tile, rows, blocks, at, 2);
+}
+
+OSL_NEON_INLINE void multiply_tile(float *out, uint32_t out_stride,
+                                   const struct osl_neon_tile *tile, uint32_t rows, uint32_t blocks,
+                                   const struct osl_neon_tokens *at)
+{
+    if (at->planes == 1) {
+        dotprod_one_plane(out, out_stride, tile, rows, blocks, at);
+    } else {
+        dotprod_two_planes(out, out_stride, tile, rows, blocks, at);
+    }
+}
+
 OSL_NEON_DEFINE_MATMUL(osl_dotprod_matmul_mxfp4, OSL_DTYPE_MXFP4, PANEL_ROWS, pack_panel,
-                       dotprod_multiply_tile)
+                       multiply_tile)
 OSL_NEON_DEFINE_MATMUL(osl_dotprod_matmul_q8_0, OSL_DTYPE_Q8_0, PANEL_ROWS, pack_panel,
-                       dotprod_multiply_tile)
+                       multiply_tile)

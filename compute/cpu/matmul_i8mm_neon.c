@@ -13,10 +13,9 @@
 #define PANEL_BLOCK_SCALES (PANEL_ROWS * 2)             /* [4 pairs]: a a b b */
 #define TILE_TOKENS OSL_NEON_TILE_TOKENS
 #define TOKEN_PAIRS (TILE_TOKENS / 2)
-/* [2 planes][4 column groups][2 pairs][2][8] */
-#define TOKENS_BLOCK_BYTES (TILE_TOKENS * OSL_ACT_BLOCK_BYTES)
+#define TOKENS_PLANE_BYTES (TILE_TOKENS * OSL_BLOCK_COLS) /* [4 column groups][2 pairs][2][8] */
 #define TOKENS_BLOCK_SCALES (TILE_TOKENS * 2) /* [2 pairs]: a b a b */
-_Static_assert(ROW_PAIRS * TOKEN_PAIRS <= OSL_NEON_ZEROS, "a zero for each sum");
+_Static_assert(ROW_PAIRS * TOKEN_PAIRS <= OSL_NEON_STARTS, "a start for each sum");
 _Static_assert(OSL_MATMUL_TILE_ROWS % PANEL_ROWS == 0, "a tile is whole panels");
 
 /* Two rows of 16 columns into two operands, eight columns each, `stride` bytes apart. */
@@ -51,19 +50,22 @@ OSL_NEON_INLINE void pack_panel(enum osl_dtype dtype, const struct osl_neon_tile
 }
 
 /* Four tokens, then their scales behind them. */
-static void pack_tokens(int8_t *q, float *scale, const struct osl_neon_tokens *at, uint32_t blocks)
+OSL_NEON_INLINE void pack_tokens(int8_t *q, float *scale, const struct osl_neon_tokens *at,
+                                 uint32_t planes, uint32_t blocks)
 {
-    for (uint32_t b = 0; b < blocks; b++, q += TOKENS_BLOCK_BYTES, scale += TOKENS_BLOCK_SCALES) {
+    for (size_t x = 0; blocks > 0; blocks--, x += OSL_PACK_BLOCK_BYTES(planes)) {
         for (uint32_t pair = 0; pair < TOKEN_PAIRS; pair++) {
-            const int8_t *even = at->q[2 * pair] + (size_t)b * OSL_ACT_BLOCK_BYTES;
-            const int8_t *odd = at->q[2 * pair + 1] + (size_t)b * OSL_ACT_BLOCK_BYTES;
-            for (uint32_t part = 0; part < 4; part++) { /* halves of the high, then the low plane */
-                pack_pair(q + pair * 16 + part * 2 * TOKEN_PAIRS * 16, TOKEN_PAIRS * 16,
-                          vld1q_s8(even + 16 * part), vld1q_s8(odd + 16 * part));
+            const int8_t *even = at->q[2 * pair] + x;
+            const int8_t *odd = at->q[2 * pair + 1] + x;
+            for (uint32_t half = 0; half < 2 * planes; half++) {
+                pack_pair(q + pair * 16 + half * 2 * TOKEN_PAIRS * 16, TOKEN_PAIRS * 16,
+                          vld1q_s8(even + 4 + 16 * half), vld1q_s8(odd + 4 + 16 * half));
             }
-            scale[4 * pair] = scale[4 * pair + 2] = at->scale[2 * pair][b];
-            scale[4 * pair + 1] = scale[4 * pair + 3] = at->scale[2 * pair + 1][b];
+            scale[4 * pair] = scale[4 * pair + 2] = osl_neon_block_scale(even);
+            scale[4 * pair + 1] = scale[4 * pair + 3] = osl_neon_block_scale(odd);
         }
+        q += planes * TOKENS_PLANE_BYTES;
+        scale += TOKENS_BLOCK_SCALES;
     }
 }
 
@@ -85,10 +87,11 @@ OSL_NEON_INLINE void add_plane(int32x4_t sum[ROW_PAIRS][TOKEN_PAIRS], const int8
     }
 }
 
-/* acc[pair of rows][pair of tokens] = {row a token a, a b, b a, b b}; pairs is a constant. */
+/* acc[pair of rows][pair of tokens] = {row a token a, a b, b a, b b}; pairs and planes are
+ * constants. */
 OSL_NEON_INLINE void multiply_panel(float32x4_t acc_out[ROW_PAIRS][TOKEN_PAIRS], const int8_t *w,
                                     const float *w_scale, const int8_t *x, const float *x_scale,
-                                    uint32_t pairs, uint32_t blocks)
+                                    uint32_t pairs, uint32_t planes, uint32_t blocks)
 {
     float32x4_t acc[ROW_PAIRS][TOKEN_PAIRS];
     for (uint32_t r = 0; r < ROW_PAIRS; r++) {
@@ -96,31 +99,33 @@ OSL_NEON_INLINE void multiply_panel(float32x4_t acc_out[ROW_PAIRS][TOKEN_PAIRS],
             acc[r][t] = vdupq_n_f32(0.0f);
         }
     }
-    for (uint32_t b = 0; b < blocks; b++) {
-        const int32_t *zeros = osl_neon_load_zeros();
+    for (; blocks > 0; blocks--) {
+        const int32_t *starts = osl_neon_load_starts(planes);
         int32x4_t sum[ROW_PAIRS][TOKEN_PAIRS];
         for (uint32_t r = 0; r < ROW_PAIRS; r++) {
             for (uint32_t t = 0; t < pairs; t++) {
-                sum[r][t] = vld1q_s32(zeros + 4 * (r * pairs + t));
+                sum[r][t] = vld1q_s32(starts + 4 * (r * pairs + t));
             }
         }
         add_plane(sum, w, x, pairs);
-        for (uint32_t r = 0; r < ROW_PAIRS; r++) {
-            for (uint32_t t = 0; t < pairs; t++) {
-                sum[r][t] = vshlq_n_s32(sum[r][t], 8);
+        if (planes == 2) { /* so far the high plane's sums, worth 256 each */
+            for (uint32_t r = 0; r < ROW_PAIRS; r++) {
+                for (uint32_t t = 0; t < pairs; t++) {
+                    sum[r][t] = vshlq_n_s32(sum[r][t], 8);
+                }
             }
+            OSL_NEON_LOAD_AGAIN();
+            add_plane(sum, w, x + TOKENS_PLANE_BYTES, pairs);
         }
-        OSL_NEON_LOAD_AGAIN();
-        add_plane(sum, w, x + TOKENS_BLOCK_BYTES / 2, pairs);
         for (uint32_t r = 0; r < ROW_PAIRS; r++) {
             float32x4_t scale = vld1q_f32(w_scale + 4 * r);
             for (uint32_t t = 0; t < pairs; t++) {
-                float32x4_t factor = vmulq_f32(scale, vld1q_f32(x_scale + 4 * t));
-                acc[r][t] = vfmaq_f32(acc[r][t], vcvtq_f32_s32(sum[r][t]), factor);
+                acc[r][t] = vfmaq_f32(acc[r][t], osl_neon_sums_to_f32(sum[r][t], planes),
+                                      vmulq_f32(scale, vld1q_f32(x_scale + 4 * t)));
             }
         }
         w += PANEL_BLOCK_BYTES;
-        x += TOKENS_BLOCK_BYTES;
+        x += planes * TOKENS_PLANE_BYTES;
         w_scale += PANEL_BLOCK_SCALES;
         x_scale += TOKENS_BLOCK_SCALES;
     }
@@ -148,26 +153,50 @@ OSL_NEON_INLINE void store_panel(float *out, uint32_t out_stride, uint32_t rows,
     }
 }
 
-static void i8mm_multiply_tile(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
-                               uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
+OSL_NEON_INLINE void tile_planes(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
+                                 uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at,
+                                 uint32_t planes)
 {
     int8_t *x = tile->tokens;
-    float *x_scale = (float *)(void *)(x + (size_t)blocks * TOKENS_BLOCK_BYTES);
-    pack_tokens(x, x_scale, at, blocks);
+    float *x_scale = (float *)(void *)(x + (size_t)blocks * planes * TOKENS_PLANE_BYTES);
+    pack_tokens(x, x_scale, at, planes, blocks);
     for (uint32_t r = 0; r < rows; r += PANEL_ROWS) {
         const int8_t *w = tile->q + (size_t)r * blocks * OSL_BLOCK_COLS;
         const float *w_scale = tile->scale + (size_t)r * 2 * blocks;
         float32x4_t acc[ROW_PAIRS][TOKEN_PAIRS];
         if (at->count > 2) {
-            multiply_panel(acc, w, w_scale, x, x_scale, 2, blocks);
+            multiply_panel(acc, w, w_scale, x, x_scale, 2, planes, blocks);
         } else {
-            multiply_panel(acc, w, w_scale, x, x_scale, 1, blocks);
+            multiply_panel(acc, w, w_scale, x, x_scale, 1, planes, blocks);
         }
         store_panel(out + r, out_stride, rows - r, at->count, acc);
     }
 }
 
+static void i8mm_one_plane(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
+                           uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
+{
+    tile_planes(out, out_stride, tile, rows, blocks, at, 1);
+}
+
+static void i8mm_two_planes(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
+                            uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
+{
+    tile_planes(out, out_stride, tile, rows, blocks, at, 2);
+}
+
+OSL_NEON_INLINE void multiply_tile(float *out, uint32_t out_stride,
+                                   const struct osl_neon_tile *tile, uint32_t rows, uint32_t blocks,
+                                   const struct osl_neon_tokens *at)
+{
+    if (at->planes == 1) {
+        i8mm_one_plane(out, out_stride, tile, rows, blocks, at);
+    } else {
+        i8mm_two_planes(out, out_stride, tile, rows, blocks, at);
+    }
+}
+
 OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_mxfp4, OSL_DTYPE_MXFP4, PANEL_ROWS, pack_panel,
-                       i8mm_multiply_tile)
+                       multiply_tile)
 OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_q8_0, OSL_DTYPE_Q8_0, PANEL_ROWS, pack_panel,
-                       i8mm_multiply_tile)
+                       multiply_tile)

@@ -27,11 +27,13 @@ _Static_assert(OSL_MATMUL_TILE_ROWS *OSL_BLOCK_COLS + OSL_MATMUL_TILE_ROWS * 2 *
                    OSL_MATMUL_TILE_ROWS * OSL_BLOCK_COLS * 4,
                "the tile fits OSL_MATMUL_SCRATCH_BYTES");
 
-/* The rows of x of up to four tokens; past the last they are copies of it. */
+/* The rows of x of up to four tokens; past the last they are copies of it. `scale` is of rows that
+ * quantize made, `planes` of those that pack made. */
 struct osl_neon_tokens {
     const int8_t *q[OSL_NEON_TILE_TOKENS];
     const float *scale[OSL_NEON_TILE_TOKENS];
     uint32_t count;
+    uint32_t planes;
 };
 
 OSL_NEON_INLINE struct osl_neon_tokens osl_neon_tokens_at(const struct osl_act *x,
@@ -40,13 +42,36 @@ OSL_NEON_INLINE struct osl_neon_tokens osl_neon_tokens_at(const struct osl_act *
 {
     struct osl_neon_tokens at;
     at.count = tokens - first < OSL_NEON_TILE_TOKENS ? tokens - first : OSL_NEON_TILE_TOKENS;
+    at.planes = x->planes;
     for (uint32_t i = 0; i < OSL_NEON_TILE_TOKENS; i++) {
         uint32_t token = first + (i < at.count ? i : at.count - 1);
         size_t row = token_index != NULL ? token_index[token] : token;
         at.q[i] = x->q + row * x->q_stride;
-        at.scale[i] = x->scale + row * x->block_stride;
+        at.scale[i] = x->scale != NULL ? x->scale + row * x->block_stride : NULL;
     }
     return at;
+}
+
+/* Sums of one plane stay below 2^22, so one that starts from the bits of this has those of the
+ * float that is as much above it: a subtraction makes the sum a float, in half the time and in any
+ * vector unit, where a conversion takes two turns of the only one that converts. */
+#define OSL_NEON_FLOAT_START 0x1.8p23f
+_Static_assert(128 * 127 * OSL_BLOCK_COLS < 1 << 22, "Q8_0's -128 times 127, 32 times");
+
+/* Sums as f32, begun by osl_neon_load_starts(planes). */
+OSL_NEON_INLINE float32x4_t osl_neon_sums_to_f32(int32x4_t sum, uint32_t planes)
+{
+    return planes == 1
+               ? vsubq_f32(vreinterpretq_f32_s32(sum), vdupq_n_f32(OSL_NEON_FLOAT_START))
+               : vcvtq_f32_s32(sum);
+}
+
+/* The scale in front of a packed block. */
+OSL_NEON_INLINE float osl_neon_block_scale(const int8_t *block)
+{
+    float scale;
+    memcpy(&scale, block, sizeof scale);
+    return scale;
 }
 
 /* The first blocks of `want` rows of weights; past the last row they are copies of it. */

@@ -60,7 +60,7 @@ OSL_NEON_INLINE float32x4_t osl_neon_add_round(float32x4_t acc, enum osl_dtype d
                                                const float *scale, uint32_t count)
 {
     const uint32_t block_bytes = osl_neon_block_bytes(dtype);
-    const int32_t *zeros = osl_neon_load_zeros();
+    const int32_t *zeros = osl_neon_load_starts(2);
     int32x4_t sum[OSL_NEON_ROUND_BLOCKS];
     for (uint32_t i = 0; i < OSL_NEON_ROUND_BLOCKS; i++) {
         sum[i] = vld1q_s32(zeros + 4 * i);

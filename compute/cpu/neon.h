@@ -91,17 +91,17 @@ OSL_NEON_INLINE int32x4_t osl_neon_add_block_products(int32x4_t sum, enum osl_dt
  * nothing in a loop bound by its multiplications, running out of registers does. */
 #define OSL_NEON_LOAD_AGAIN() __asm__ volatile("" ::: "memory")
 
-/* Eight zero vectors to start sums with, as memory the compiler knows nothing about: making a zero
- * takes a turn of a vector unit, in which it could multiply, while the load units have turns left
- * (llvm-mca: 4 to 8 % of a kernel). */
-#define OSL_NEON_ZEROS 8
-extern const int32_t osl_neon_zeros[OSL_NEON_ZEROS * 4];
+/* Eight vectors to start sums with, as memory the compiler knows nothing about: making a zero takes
+ * a turn of a vector unit, in which it could multiply, while the load units have turns left
+ * (llvm-mca: 4 to 8 % of a kernel). [0] zeros, [1] the bits of OSL_NEON_FLOAT_START. */
+#define OSL_NEON_STARTS 8
+extern const int32_t osl_neon_starts[2][OSL_NEON_STARTS * 4];
 
-OSL_NEON_INLINE const int32_t *osl_neon_load_zeros(void)
+OSL_NEON_INLINE const int32_t *osl_neon_load_starts(uint32_t planes)
 {
-    const int32_t *zeros = osl_neon_zeros;
-    __asm__ volatile("" : "+r"(zeros) : : "memory");
-    return zeros;
+    const int32_t *starts = osl_neon_starts[planes == 1];
+    __asm__ volatile("" : "+r"(starts) : : "memory");
+    return starts;
 }
 
 /* dtype is a constant wherever this is called, so one branch remains. */
@@ -211,6 +211,7 @@ osl_matmul_fn osl_i8mm_matmul_mxfp4;
 osl_matmul_fn osl_i8mm_matmul_q8_0;
 
 osl_quantize_fn osl_neon_quantize;
+osl_pack_fn osl_neon_pack;
 osl_rmsnorm_fn osl_neon_rmsnorm;
 osl_swiglu_fn osl_neon_swiglu;
 osl_rope_fn osl_neon_rope;

@@ -96,6 +96,50 @@ void osl_neon_quantize(int8_t *q, float *scale, int32_t *sum, const float *x, ui
     }
 }
 
+/* Integers held within the limit, 0 where the scale is 0 or NaN. Two planes: high + 128 / 256 is
+ * rounded down, so that low is -128..127 and both together are exact. */
+OSL_NEON_INLINE void pack_block(int8_t *out, const float *x, uint32_t planes)
+{
+    struct block_f32 block = load_block(x);
+    const float limit = OSL_PACK_LIMIT(planes);
+    float scale = exact_scale(&block, limit);
+    memcpy(out, &scale, sizeof scale);
+    out += sizeof scale;
+    if (!(scale > 0.0f)) {
+        memset(out, 0, OSL_BLOCK_COLS * planes);
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        int32x4_t high[4];
+        int32x4_t low[4];
+        for (int j = 0; j < 4; j++) {
+            float32x4_t value = vdivq_f32(block.part[4 * i + j], vdupq_n_f32(scale));
+            value = vmaxq_f32(vdupq_n_f32(-limit), vminq_f32(vdupq_n_f32(limit), value));
+            low[j] = vcvtnq_s32_f32(value);
+            high[j] = vrshrq_n_s32(low[j], 8);
+            low[j] = vsubq_s32(low[j], vshlq_n_s32(high[j], 8));
+        }
+        if (planes == 2) {
+            vst1q_s8(out + 16 * i, narrow(high));
+            vst1q_s8(out + OSL_BLOCK_COLS + 16 * i, narrow(low));
+        } else {
+            vst1q_s8(out + 16 * i, narrow(low));
+        }
+    }
+}
+
+void osl_neon_pack(uint8_t *out, const float *x, uint32_t cols, uint32_t planes)
+{
+    for (uint32_t c = 0; c < cols; c += OSL_BLOCK_COLS) {
+        if (planes == 2) {
+            pack_block((int8_t *)out, x + c, 2);
+        } else {
+            pack_block((int8_t *)out, x + c, 1);
+        }
+        out += OSL_PACK_BLOCK_BYTES(planes);
+    }
+}
+
 void osl_neon_kv_store_f16(void *row, const float *in, uint32_t head_dim)
 {
     uint8_t *out = row;

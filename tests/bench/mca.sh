@@ -61,7 +61,7 @@ cut_loop() {
         }
         function products(first, last,    i, count) {
             for (i = first; i <= last; i++)
-                if (line[i] ~ /^\t(sdot|smmla|fmla|smlal|smull|bfdot|bfmmla)/) count++
+                if (line[i] ~ /^\t(sdot|smmla|fmla|smlal|smull)/) count++
             return count + 0
         }
         END {
@@ -77,14 +77,15 @@ cut_loop() {
         }' "$2"
 }
 
-# Products the loop makes and the instructions that make them.
+# Products the loop makes and the instructions that make them. Where integers are multiplied, f32
+# multiplications only scale.
 count_products() {
     awk '
-        /^\tsmmla/ || /^\tbfmmla/ { n++; made += /bf/ ? 16 : 32 }
+        /^\tsmmla/ { n++; made += 32 }
         /^\tsdot/ { n++; made += 16 }
-        /^\tbfdot/ || /^\tsml?[au]l/ { n++; made += 8 }
-        /^\tfmla/ { n++; made += /\.8h/ ? 8 : 4 }
-        END { print made + 0, n + 0 }' "$1"
+        /^\tsml?[au]l/ { n++; made += 8 }
+        /^\tfmla/ { scaled++ }
+        END { print (n ? made : 4 * scaled), (n ? n : scaled) }' "$1"
 }
 
 # The processors: name, the model that is its, how many instructions it takes in a cycle and how
