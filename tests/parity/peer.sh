@@ -5,6 +5,8 @@
 #   tests/parity/peer.sh MODEL COMMAND   runs a shell command in it; MODEL is /mnt/model.gguf there
 #                                        and the folder that PEER_OUT names is /mnt/out
 #
+# PEER_CPU=haswell (or zen4, icelake ...) leaves it only that one of its CPU backends.
+#
 # OSSICLE_SID names a folder to use as it is; else ${OSSICLE_CACHE:-~/.cache/ossicle}/sid is made
 # by debootstrap once (about two minutes, 800 MB). Exit 77 with one line where that cannot be:
 # not root, no network, or the packages are not to be had today.
@@ -58,5 +60,12 @@ exec unshare --mount --propagation private /bin/sh -euc '
     if [ -n "${PEER_OUT:-}" ]; then
         mkdir "$sid/mnt/out"
         mount --bind "$PEER_OUT" "$sid/mnt/out"
+    fi
+    if [ -n "${PEER_CPU:-}" ]; then # it loads the best of a folder: here, one with a single file
+        mkdir "$sid/mnt/backends"
+        for folder in "$sid"/usr/lib/*/ggml/backends*; do
+            cp "$folder/libggml-cpu-$PEER_CPU.so" "$sid/mnt/backends/"
+            mount --bind "$sid/mnt/backends" "$folder"
+        done
     fi
     exec chroot "$sid" /bin/sh -euc "$1"' sh "$sid" "$model" "$2"
