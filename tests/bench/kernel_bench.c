@@ -7,8 +7,9 @@
  * Everything is measured for some 20 ms a round, in turn; the best run is printed. Runs are short
  * (reads and matvecs go over 16 MiB at a time, on and on through the region, which must be larger
  * than the caches), so that on a busy machine some are not interrupted. One line each: what,
- * pages, threads, value, unit. Not a test: it judges nothing. Matvec counts weight bytes, matmul
- * two operations a weight and token. */
+ * pages, threads, value, unit, and the share of the plain read (of the table's own width) or of
+ * the rate of its multiplying instruction. Not a test: it judges nothing. Matvec counts weight
+ * bytes, matmul two operations a weight and token. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #include <sys/mman.h>
 
 #include "compute/cpu/half.h"
-#include "compute/kernels.h"
+#include "compute/executor.h"
 #include "platform/platform.h"
 
 #define COLS 2880
@@ -41,7 +42,8 @@ struct bench_case {
     uint32_t threads;
     bool huge;
     uint32_t planes; /* of packed activations, 0: as quantize makes them */
-    double best; /* units per second */
+    double best;     /* units per second */
+    double ceiling;  /* the same, by plain reads or the instruction alone; 0: not known */
 };
 
 struct bench {
@@ -119,7 +121,8 @@ static uint32_t fill_rows(uint8_t *memory, uint64_t bytes, enum osl_dtype dtype)
     return rows;
 }
 
-/* Eight sums that the compiler makes vectors of; the result is kept, so the reads are too. */
+/* Where a table has no reader: eight sums that the compiler makes vectors of; the result is kept,
+ * so the reads are too. */
 static void read_all(uint64_t sum[8], const uint8_t *from, uint64_t bytes)
 {
     uint64_t lane[8] = {0};
@@ -176,7 +179,11 @@ static void work(void *context, uint32_t thread, uint32_t threads)
     if (c->what == READ) {
         uint64_t share = WINDOW_BYTES / threads;
         memory += b->window * WINDOW_BYTES;
-        read_all(b->checks[thread], memory + thread * share, share);
+        if (b->k->read != NULL) {
+            b->k->read(memory + thread * share, share);
+        } else {
+            read_all(b->checks[thread], memory + thread * share, share);
+        }
         return;
     }
     if (c->what == DECODE || c->what == PREFILL) {
@@ -223,7 +230,13 @@ static void run_case(struct bench *b, struct bench_case *c)
     int layout = c->what == MATVEC || c->what == MATMUL ? (int)c->dtype
                  : c->what == READ                      ? filled[c->huge]
                                                         : 100;
+    const struct osl_ceiling *ceiling = &b->k->ceiling[c->what == MATMUL ? c->dtype : 0];
     b->current = c;
+    if (c->what == MATMUL && ceiling->peak != NULL) {
+        double peak = osl_peak_rate(b->team[c->threads], c->threads, ceiling->peak, 2) /
+                      (c->planes > 0 ? c->planes : ceiling->products);
+        c->ceiling = peak > c->ceiling ? peak : c->ceiling;
+    }
     if (layout != filled[c->huge]) { /* a cache of halves serves both kv types well enough */
         fill_rows(b->memory[c->huge], b->bytes, layout == 100 ? OSL_DTYPE_F16 : c->dtype);
         filled[c->huge] = layout;
@@ -250,9 +263,9 @@ static uint32_t list_cases(const struct osl_kernels *k, struct bench_case *cases
     uint32_t n = 0;
     for (uint32_t threads = 1; threads <= THREADS; threads++) {
         for (uint32_t huge = 0; huge < 2; huge++) {
-            cases[n++] = (struct bench_case){READ, 0, 0, threads, huge, 0, 0};
+            cases[n++] = (struct bench_case){READ, 0, 0, threads, huge, 0, 0, 0};
             for (uint32_t d = 0; d < 5; d++) {
-                cases[n++] = (struct bench_case){MATVEC, dtypes[d], 0, threads, huge, 0, 0};
+                cases[n++] = (struct bench_case){MATVEC, dtypes[d], 0, threads, huge, 0, 0, 0};
             }
         }
         for (uint32_t d = 0; d < 5; d++) {
@@ -260,15 +273,15 @@ static uint32_t list_cases(const struct osl_kernels *k, struct bench_case *cases
             for (uint32_t i = 0; i < (packs ? 2 : 1); i++) {
                 for (uint32_t t = d < 2 ? 0 : 2; t < 3; t++) {
                     cases[n++] = (struct bench_case){MATMUL, dtypes[d], tokens[t], threads, true,
-                                                     packs ? 2 - i : 0, 0};
+                                                     packs ? 2 - i : 0, 0, 0};
                 }
             }
         }
         for (uint32_t type = 0; type < OSL_KV_TYPES; type++) {
             cases[n++] =
-                (struct bench_case){DECODE, (enum osl_dtype)type, 0, threads, true, 0, 0};
+                (struct bench_case){DECODE, (enum osl_dtype)type, 0, threads, true, 0, 0, 0};
             cases[n++] =
-                (struct bench_case){PREFILL, (enum osl_dtype)type, 0, threads, true, 0, 0};
+                (struct bench_case){PREFILL, (enum osl_dtype)type, 0, threads, true, 0, 0, 0};
         }
     }
     return n;
@@ -284,16 +297,34 @@ static void print_case(const struct bench_case *c)
                            : osl_dtype_name(c->dtype);
     bool bytes = c->what == READ || c->what == MATVEC || c->what == DECODE;
     static const char *const bits[3] = {"", "  8 bits", " 16 bits"};
-    printf("%-14s %-6s tokens %3u  %-5s pages  %u threads  %8.1f %s%s\n", names[c->what], type,
+    printf("%-14s %-6s tokens %3u  %-5s pages  %u threads  %8.1f %s%s", names[c->what], type,
            c->what == MATMUL ? c->tokens : 1, c->huge ? "huge" : "plain", c->threads,
            c->best * 1e-9, bytes ? "GB/s" : "GOP/s", bits[c->planes]);
+    if (c->ceiling > 0.0) {
+        printf("  %3.0f %% of %.1f", 100.0 * c->best / c->ceiling, c->ceiling * 1e-9);
+    }
+    printf("\n");
 }
 
 /* A plain read goes with every op that is bound by memory. */
 static bool wanted(const struct bench_case *c, const char *op)
 {
     return op == NULL || strcmp(op, names[c->what]) == 0 ||
-           (c->what == READ && strcmp(op, "matvec") == 0);
+           (c->what == READ && (strcmp(op, "matvec") == 0 || strcmp(op, "attend_part") == 0));
+}
+
+/* What is bound by memory is held against the read of the same pages by as many threads. */
+static void hold_against_reads(struct bench_case *cases, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t r = 0; r < count; r++) {
+            const struct bench_case *read = &cases[r];
+            if ((cases[i].what == MATVEC || cases[i].what == DECODE) && read->what == READ &&
+                read->huge == cases[i].huge && read->threads == cases[i].threads) {
+                cases[i].ceiling = read->best;
+            }
+        }
+    }
 }
 
 static void prepare(struct bench *b)
@@ -365,6 +396,7 @@ int main(int argc, char **argv)
             }
         }
     }
+    hold_against_reads(cases, count);
     printf("table %s, %u columns\n", b.k->name, COLS);
     for (uint32_t i = 0; i < count; i++) {
         if (wanted(&cases[i], argc > 4 ? argv[4] : NULL)) {
