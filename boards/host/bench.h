@@ -7,6 +7,7 @@
 #define OSL_BENCH_REPETITIONS_MAX 1000
 #define OSL_BENCH_TIMES_MAX 32
 #define OSL_BENCH_PEAKS_MAX 8
+#define OSL_BENCH_READS_MAX 256
 
 /* Each kind of op, summed over the steps of a test; timed with --profile. */
 struct osl_bench_times {
@@ -22,7 +23,9 @@ struct osl_bench_row {
     uint64_t samples_ns[OSL_BENCH_REPETITIONS_MAX];
     char time[24];                          /* when it began, ISO 8601 */
     uint64_t weight_bytes;                  /* read by one decode step; 0 without one */
-    double bandwidth;                       /* bytes per second, best around this test */
+    double reads[OSL_BENCH_READS_MAX];      /* bytes per second, around this test */
+    uint32_t read_count;
+    double bandwidth, bandwidth_median;     /* of them; best and middle */
     struct ossicle_peak peaks[OSL_BENCH_PEAKS_MAX]; /* around this test, best of each */
     uint32_t peak_count;
     struct osl_bench_times prefill, decode; /* empty where nothing is counted */
@@ -34,7 +37,7 @@ struct osl_bench_row {
 struct osl_bench_rates {
     double weight_bytes, cache_bytes; /* a token */
     double bytes_per_second;
-    double bandwidth_fraction;
+    double bandwidth_fraction, bandwidth_fraction_median; /* of the best read, of the middle one */
     double operations; /* a token */
     double operations_per_second;
     double peak; /* operations/s, of the row's mixture of weight types */
@@ -53,6 +56,7 @@ struct osl_spread {
     double deviation; /* of a sample: divided by count - 1; 0 for one value */
 };
 struct osl_spread osl_spread_of(const double *values, uint32_t count);
+double osl_median_of(double *values, uint32_t count); /* sorts them */
 struct osl_spread osl_bench_ns(const struct osl_bench_row *row);
 struct osl_spread osl_bench_speed(const struct osl_bench_row *row); /* tokens per second */
 double osl_bench_sample(const struct osl_bench_row *row, uint32_t i);

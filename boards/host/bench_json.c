@@ -22,8 +22,10 @@ static void print_rates(const struct osl_bench_row *row)
     osl_out_format(",\n    \"weight_bytes_per_token\": %.0f", rates.weight_bytes);
     osl_out_format(",\n    \"cache_bytes_per_token\": %.0f", rates.cache_bytes);
     osl_out_format(",\n    \"read_bandwidth\": %.0f", row->bandwidth);
+    osl_out_format(",\n    \"read_bandwidth_median\": %.0f", row->bandwidth_median);
     print_number("bytes_per_second", rates.bytes_per_second, 0);
     print_number("bandwidth_fraction", rates.bandwidth_fraction, 4);
+    print_number("bandwidth_fraction_median", rates.bandwidth_fraction_median, 4);
     print_number("operations_per_token", rates.operations, 0);
     print_number("operations_per_second", rates.operations_per_second, 0);
     print_number("arithmetic_peak", rates.peak, 0);

@@ -20,6 +20,19 @@ struct osl_spread osl_spread_of(const double *values, uint32_t count)
                                .deviation = count > 1 ? sqrt(squares / (count - 1)) : 0.0};
 }
 
+double osl_median_of(double *values, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        double value = values[i];
+        uint32_t at = i;
+        for (; at > 0 && values[at - 1] > value; at--) {
+            values[at] = values[at - 1];
+        }
+        values[at] = value;
+    }
+    return count == 0 ? 0.0 : (values[(count - 1) / 2] + values[count / 2]) / 2.0;
+}
+
 struct osl_spread osl_bench_ns(const struct osl_bench_row *row)
 {
     double values[OSL_BENCH_REPETITIONS_MAX];
@@ -105,8 +118,10 @@ void osl_bench_rates(const struct osl_bench_row *row, struct osl_bench_rates *ou
     }
     if (row->prompt == 0 && row->generated > 0) {
         out->bytes_per_second = (out->weight_bytes + out->cache_bytes) * osl_bench_speed(row).mean;
-        out->bandwidth_fraction =
-            row->bandwidth > 0.0 ? out->bytes_per_second / row->bandwidth : 0.0;
+        if (row->bandwidth > 0.0) {
+            out->bandwidth_fraction = out->bytes_per_second / row->bandwidth;
+            out->bandwidth_fraction_median = out->bytes_per_second / row->bandwidth_median;
+        }
     }
     if (row->prompt > 0 && row->generated == 0 && total_ns > 0.0) {
         struct ossicle_time sum = osl_bench_matmuls(&row->prefill);

@@ -11,6 +11,7 @@ struct cpu_backend {
     uint8_t *marks;
     uint64_t mark_bytes;
     uint32_t mark_count;
+    uint32_t reads; /* by cpu_bandwidth, since the start */
 };
 
 #define EXECUTOR_OFFSET ((sizeof(struct cpu_backend) + 63) / 64 * 64)
@@ -132,7 +133,7 @@ static uint64_t cpu_weight_bytes(const struct osl_backend *backend)
  * has long left the caches. */
 static double cpu_bandwidth(struct osl_backend *backend, uint32_t repeats)
 {
-    const struct cpu_backend *cpu = own(backend);
+    struct cpu_backend *cpu = own(backend);
     const struct osl_weight *experts[3] = {NULL, NULL, NULL};
     double best = 0.0;
     for (uint32_t i = 0; experts[2] == NULL; i++) {
@@ -145,8 +146,8 @@ static double cpu_bandwidth(struct osl_backend *backend, uint32_t repeats)
             experts[2] = op->weight[0];
         }
     }
-    for (uint32_t i = 0; i < repeats; i++) {
-        const struct osl_weight *weight = experts[i % 3];
+    for (uint32_t i = 0; i < repeats; i++, cpu->reads++) {
+        const struct osl_weight *weight = experts[cpu->reads % 3];
         double speed = osl_executor_read_bandwidth(cpu->executor, weight->data,
                                                    weight->expert_bytes * weight->experts, 1);
         best = speed > best ? speed : best;

@@ -19,6 +19,7 @@ json '[.[] | select(.n_gen == 4) | .read_bandwidth > 0 and .bandwidth_fraction >
       .bandwidth_fraction < 2 and .cache_bytes_per_token > 0 and
       (.bytes_per_second / (.weight_bytes_per_token + .cache_bytes_per_token) / .avg_ts
        - 1 | fabs) < 1e-3 and .operations_per_token == null and .arithmetic_fraction == null] | all'
+json '[.[] | .read_bandwidth >= .read_bandwidth_median and .read_bandwidth_median > 0] | all'
 json '[.[] | select(.n_gen == 0) | .operations_per_token > 0 and .bandwidth_fraction == null and
       (.operations_per_second / .operations_per_token / .avg_ts - 1 | fabs) < 0.5] | all'
 json '[.[] | select(.n_gen == 0 and (.peaks | length) > 0) | .arithmetic_peak > 0 and
