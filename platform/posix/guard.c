@@ -24,7 +24,7 @@ struct guard {
 static struct guard guards[GUARDS_MAX];
 static struct sigaction before; /* what the signal did before the first guard */
 static uint32_t guard_count;
-static bool installed;
+static bool covered; /* at the last uninstall by another handler */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct guard *guard_of(uintptr_t address)
@@ -54,8 +54,8 @@ static bool replace(struct guard *guard, uintptr_t address)
     return zeros != MAP_FAILED;
 }
 
-/* Not ours: a handler is called; the default action comes when the instruction faults again, or,
- * where a process sent the signal, when it is raised again. */
+/* Not ours: a handler is called, and may never return; the default action comes when the
+ * instruction faults again, or, where a process sent the signal, when it is raised again. */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
     bool sent = info->si_code <= 0;
@@ -84,24 +84,36 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     errno = saved;
 }
 
+static bool is_ours(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) != 0 && action->sa_sigaction == on_bus_error;
+}
+
+static bool is_default(const struct sigaction *action)
+{
+    return (action->sa_flags & SA_SIGINFO) == 0 && action->sa_handler == SIG_DFL;
+}
+
+/* A handler that someone put over ours may call ours: ours over it again would go round. Not so
+ * once the default is back. */
 static void install(void)
 {
-    struct sigaction action;
+    struct sigaction now, action;
     memset(&action, 0, sizeof action);
     action.sa_sigaction = on_bus_error;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigemptyset(&action.sa_mask);
-    /* First what was, then ours, so that the handler never runs without it. */
-    installed = sigaction(SIGBUS, NULL, &before) == 0 && sigaction(SIGBUS, &action, NULL) == 0;
+    if (sigaction(SIGBUS, NULL, &now) == 0 && !is_ours(&now) && (!covered || is_default(&now))) {
+        before = now; /* first this, so that the handler never runs without it */
+        covered = sigaction(SIGBUS, &action, NULL) != 0;
+    }
 }
 
-/* Where someone put a handler over ours it stays, and may call ours, which then passes on. */
 static void uninstall(void)
 {
     struct sigaction now;
-    if (sigaction(SIGBUS, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) != 0 &&
-        now.sa_sigaction == on_bus_error) {
-        installed = sigaction(SIGBUS, &before, NULL) != 0;
+    if (sigaction(SIGBUS, NULL, &now) == 0) {
+        covered = !is_ours(&now) || sigaction(SIGBUS, &before, NULL) != 0;
     }
 }
 
@@ -119,7 +131,7 @@ uint32_t osl_guard_add(const void *begin, uint64_t bytes)
         }
     }
     guard_count += found != 0;
-    if (found != 0 && !installed) {
+    if (found != 0 && guard_count == 1) {
         install();
     }
     pthread_mutex_unlock(&lock);
@@ -135,7 +147,7 @@ void osl_guard_remove(uint32_t guard)
     pthread_mutex_lock(&lock);
     atomic_store_explicit(&guards[guard - 1].end, 0, memory_order_release);
     guard_count--;
-    if (guard_count == 0 && installed) {
+    if (guard_count == 0) {
         uninstall();
     }
     pthread_mutex_unlock(&lock);
