@@ -171,9 +171,13 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
     if (status != OSL_OK) {
         return status;
     }
-    if (plan->resident && (status = osl_weights_load(
-                               engine, region(memory, plan, OSL_REGION_WEIGHTS))) != OSL_OK) {
-        return status;
+    if (plan->resident) {
+        status = osl_weights_load(engine, region(memory, plan, OSL_REGION_WEIGHTS),
+                                  region(memory, plan, OSL_REGION_THREADS),
+                                  plan->bytes[OSL_REGION_THREADS]);
+        if (status != OSL_OK) {
+            return status;
+        }
     }
     engine->sampler =
         osl_sampler_init(region(memory, plan, OSL_REGION_SAMPLER), plan->bytes[OSL_REGION_SAMPLER],

@@ -136,7 +136,11 @@ uint64_t osl_session_bytes(const struct osl_plan *plan);
 
 /* weights.c. The embedding stays in the file: it is only looked up. */
 bool osl_resident_skips(const struct osl_gguf_tensor *tensor);
-OSL_MUST_USE enum osl_status osl_weights_load(ossicle *engine, uint8_t *to);
+/* Of region THREADS: the team that computes, and whoever brings the weights in. */
+uint64_t osl_weights_threads_bytes(const struct osl_plan *plan);
+/* Reads all weights but the embedding to the region `to`, by threads in memory. */
+OSL_MUST_USE enum osl_status osl_weights_load(ossicle *engine, uint8_t *to, void *memory,
+                                              uint64_t bytes);
 /* Begins to bring the mapped weights in, in the background: a help, not a need. memory: of
  * osl_warm_bytes. osl_warm_stop(engine->warm) before the file is unmapped. */
 void osl_weights_warm(ossicle *engine, void *memory);

@@ -10,7 +10,6 @@
 #include "tokenizer.h"
 
 #define REGION_ALIGNMENT 4096u
-#define WEIGHT_ALIGNMENT 64u
 #define BUFFER_ALIGNMENT 64u
 
 static const char *const region_names[OSL_REGION_COUNT] = {
@@ -234,18 +233,6 @@ static void plan_buffers(const struct osl_shape *shape, struct osl_plan *plan)
     plan->bytes[OSL_REGION_ACTIVATIONS] = end;
 }
 
-/* What the resident copy takes: every tensor but the embedding, aligned. */
-uint64_t osl_plan_resident_bytes(const struct osl_gguf *gguf)
-{
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < gguf->tensor_count; i++) {
-        if (!osl_resident_skips(&gguf->tensors[i])) {
-            total += round_up(gguf->tensors[i].bytes, WEIGHT_ALIGNMENT);
-        }
-    }
-    return total;
-}
-
 static void plan_totals(const struct ossicle_config *config, struct osl_plan *plan)
 {
     uint64_t at = 0;
@@ -301,8 +288,7 @@ enum osl_status osl_plan_build(const struct ossicle_config *config, const struct
         osl_engine_bytes() + (plan->device.vulkan ? osl_vulkan_bytes() : 0);
     plan->bytes[OSL_REGION_SESSION] = osl_session_bytes(plan);
     plan->bytes[OSL_REGION_SAMPLER] = osl_sampler_bytes(shape->vocab);
-    plan->bytes[OSL_REGION_THREADS] = round_up(osl_team_bytes(plan->threads), 64) +
-                                      osl_warm_bytes();
+    plan->bytes[OSL_REGION_THREADS] = osl_weights_threads_bytes(plan);
     plan->bytes[OSL_REGION_PROGRAM] = OSL_PROGRAM_BYTES;
     if (plan->resident) {
         plan->bytes[OSL_REGION_WEIGHTS] = osl_plan_resident_bytes(gguf);

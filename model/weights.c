@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-#define RESIDENT_READ_BYTES (64u << 20) /* between two progress reports */
-#define WEIGHT_ALIGNMENT 64u
+#define SPAN_GAP_BYTES 4096u /* between tensors, that is rather read than skipped */
 #define WEIGHTS_OF_OP 8 /* that an op can name */
 
 static uint64_t round_up(uint64_t value, uint64_t step)
@@ -23,7 +22,6 @@ bool osl_resident_skips(const struct osl_gguf_tensor *tensor)
 /* Moves one weight's pointer from the map to the resident copy. */
 struct move {
     const uint8_t *from;
-    uint64_t bytes;
     uint8_t *to;
 };
 
@@ -53,38 +51,118 @@ static void move_weights(struct osl_model_weights *weights, uint32_t layers,
     }
 }
 
-static bool report(const ossicle *engine, const char *stage, uint64_t done, uint64_t total)
+uint64_t osl_weights_threads_bytes(const struct osl_plan *plan)
 {
-    return engine->progress == NULL || engine->progress(engine->user, stage, done, total);
+    uint64_t team = osl_team_bytes(plan->threads), load = osl_team_bytes(OSL_LOAD_THREADS);
+    return plan->resident ? (team > load ? team : load)
+                          : round_up(team, 64) + osl_warm_bytes();
 }
 
-/* Reads every weight but the embedding into the caller's memory. */
-enum osl_status osl_weights_load(ossicle *engine, uint8_t *to)
+/* A run of tensors that lie side by side in the file, and where its first byte comes to lie in the
+ * weights' region: as in the file modulo a block, so that whole blocks are read to their place. */
+struct span {
+    uint32_t first, end; /* tensors */
+    uint64_t offset, bytes;
+    uint64_t to;
+};
+
+/* The span from tensor `first` on, behind byte `used` of the region; false: there is none left. */
+static bool next_span(const struct osl_gguf *gguf, uint32_t first, uint64_t used,
+                      struct span *span_out)
 {
-    uint64_t done = 0, total = engine->plan.bytes[OSL_REGION_WEIGHTS];
-    for (uint32_t i = 0; i < engine->gguf.tensor_count; i++) {
-        const struct osl_gguf_tensor *tensor = &engine->gguf.tensors[i];
-        if (osl_resident_skips(tensor)) {
-            continue;
-        }
-        for (uint64_t at = 0; at < tensor->bytes; at += RESIDENT_READ_BYTES) {
-            uint64_t bytes = tensor->bytes - at;
-            bytes = bytes < RESIDENT_READ_BYTES ? bytes : RESIDENT_READ_BYTES;
-            enum osl_status status = osl_file_read(&engine->gguf.file, tensor->offset + at,
-                                                   to + done + at, bytes, &engine->error);
-            if (status != OSL_OK) {
-                return status;
-            }
-            if (!report(engine, "reading weights", done + at + bytes, total)) {
-                return osl_fail(&engine->error, OSL_ABORTED, "cancelled while reading weights");
-            }
-        }
-        struct move move = {engine->gguf.map.data + tensor->offset, tensor->bytes, to + done};
-        move_weights(&engine->weights, engine->hparams.shape.layers, &move);
-        done += round_up(tensor->bytes, WEIGHT_ALIGNMENT);
+    while (first < gguf->tensor_count && osl_resident_skips(&gguf->tensors[first])) {
+        first++;
     }
-    OSL_ASSERT(done <= total);
+    if (first == gguf->tensor_count) {
+        return false;
+    }
+    uint64_t offset = gguf->tensors[first].offset;
+    uint64_t end = offset + gguf->tensors[first].bytes;
+    uint32_t t = first + 1;
+    for (; t < gguf->tensor_count && !osl_resident_skips(&gguf->tensors[t]); t++) {
+        const struct osl_gguf_tensor *tensor = &gguf->tensors[t];
+        if (tensor->offset < end || tensor->offset - end > SPAN_GAP_BYTES) {
+            break;
+        }
+        end = tensor->offset + tensor->bytes;
+    }
+    *span_out = (struct span){
+        .first = first,
+        .end = t,
+        .offset = offset,
+        .bytes = end - offset,
+        .to = round_up(used, OSL_LOAD_ALIGNMENT) + offset % OSL_LOAD_ALIGNMENT,
+    };
+    return true;
+}
+
+/* Bytes of the region up to the end of the span's last block. */
+static uint64_t span_top(const struct span *span)
+{
+    return round_up(span->to + span->bytes, OSL_LOAD_ALIGNMENT);
+}
+
+uint64_t osl_plan_resident_bytes(const struct osl_gguf *gguf)
+{
+    struct span span = {0};
+    uint64_t used = 0;
+    while (next_span(gguf, span.end, used, &span)) {
+        used = span_top(&span);
+    }
+    return used;
+}
+
+struct loading {
+    const ossicle *engine;
+    uint64_t before; /* bytes of the spans that are done */
+    uint64_t total;
+};
+
+static bool report(void *context, uint64_t done)
+{
+    const struct loading *loading = context;
+    const ossicle *engine = loading->engine;
+    return engine->progress == NULL || engine->progress(engine->user, "reading weights",
+                                                        loading->before + done, loading->total);
+}
+
+static enum osl_status load_spans(ossicle *engine, uint8_t *to, struct osl_team *team)
+{
+    const struct osl_gguf *gguf = &engine->gguf;
+    struct loading loading = {engine, 0, engine->plan.bytes[OSL_REGION_WEIGHTS]};
+    struct span span = {0};
+    uint64_t used = 0;
+    while (next_span(gguf, span.end, used, &span)) {
+        const struct osl_load_span part = {span.offset, span.bytes, to + span.to};
+        enum osl_status status = osl_file_load(&gguf->file, &gguf->map, &part, team, report,
+                                               &loading, &engine->error);
+        if (status != OSL_OK) {
+            return status;
+        }
+        for (uint32_t t = span.first; t < span.end; t++) {
+            const struct osl_gguf_tensor *tensor = &gguf->tensors[t];
+            struct move move = {gguf->map.data + tensor->offset,
+                                to + span.to + (tensor->offset - span.offset)};
+            move_weights(&engine->weights, engine->hparams.shape.layers, &move);
+        }
+        loading.before += span.bytes;
+        used = span_top(&span);
+    }
+    OSL_ASSERT(used <= loading.total);
     return OSL_OK;
+}
+
+/* The team that loads is gone before the one that computes comes to the same memory. */
+enum osl_status osl_weights_load(ossicle *engine, uint8_t *to, void *memory, uint64_t bytes)
+{
+    struct osl_team *team;
+    enum osl_status status =
+        osl_team_start(memory, bytes, OSL_LOAD_THREADS, &team, &engine->error);
+    if (status == OSL_OK) {
+        status = load_spans(engine, to, team);
+        osl_team_stop(team);
+    }
+    return status;
 }
 
 /* ---- Mapped ------------------------------------------------------------------------------ */

@@ -92,7 +92,8 @@ uint64_t osl_clock_ns(void);
 
 struct osl_file {
     int handle;
-    uint64_t bytes; /* size when opened */
+    uint64_t bytes;       /* size when opened */
+    uint64_t modified_ns; /* time of its last change then */
     char path[OSL_PATH_BYTES];
 };
 
@@ -243,6 +244,25 @@ void osl_team_run(struct osl_team *team, osl_team_fn *fn, void *context);
 /* All threads of the running fn wait for one another. Microseconds when all cores are ours;
  * after a bounded spin it sleeps, so that oversubscribed machines go on. */
 void osl_team_barrier(struct osl_team *team);
+
+/* Reads [offset, offset+bytes) of a file to `to` at the disk's speed, with all threads of the team:
+ * four keep a disk busy, however few cores there are. `to` lies as `offset` does modulo
+ * OSL_LOAD_ALIGNMENT, and the blocks of that size around its ends are overwritten. map: of the
+ * whole file, to see what the page cache holds; NULL: not looked at. progress, on the caller's
+ * thread, gets the bytes read so far and says whether to go on; stopping takes the time of a read
+ * or two, some 40 ms. IO, with the place, also where the file was changed meanwhile. */
+#define OSL_LOAD_ALIGNMENT 4096u
+#define OSL_LOAD_THREADS 4u
+struct osl_load_span {
+    uint64_t offset;
+    uint64_t bytes; /* 1.. */
+    void *to;
+};
+typedef bool osl_load_progress(void *context, uint64_t done_bytes);
+OSL_MUST_USE enum osl_status osl_file_load(const struct osl_file *file, const struct osl_map *map,
+                                           const struct osl_load_span *span, struct osl_team *team,
+                                           osl_load_progress *progress, void *context,
+                                           struct osl_error *error);
 
 /* Work shared out at run time: returns the next start in [0, end) by steps of `grain`, or end
  * when there is none left. The counter is reset by osl_team_share_reset between two barriers. */

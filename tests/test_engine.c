@@ -56,6 +56,55 @@ static void engine_levels_agree_with_plain(void **state)
     }
 }
 
+/* Resident weights are the mapped ones' bits, in another place. */
+static void engine_scores_same_bits_resident_and_mapped(void **state)
+{
+    (void)state;
+    struct ossicle_candidate top[2][TOP];
+    int32_t ids[200];
+    for (int resident = 0; resident < 2; resident++) {
+        struct rig rig;
+        rig_init(&rig);
+        rig.config.device = OSSICLE_DEVICE_CPU;
+        rig.config.weights = resident ? OSSICLE_WEIGHTS_RESIDENT : OSSICLE_WEIGHTS_MAPPED;
+        rig_boot(&rig);
+        assert_string_equal(rig.plan.weights, resident ? "resident" : "mapped");
+        some_ids(ids, 200, rig.engine->hparams.shape.vocab, 9);
+        MUST(rig.engine, ossicle_score(rig.engine, ids, 200, top[resident], TOP, NULL));
+        rig_halt(&rig);
+    }
+    assert_memory_equal(top[0], top[1], sizeof top[0]);
+}
+
+static bool stop_at_once(void *user, const char *stage, uint64_t done, uint64_t total)
+{
+    assert_true(done <= total);
+    strcpy(user, stage);
+    return false;
+}
+
+static void engine_resident_load_is_cancelled(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct ossicle_error error;
+    char stage[64] = "";
+    rig_init(&rig);
+    rig.config.device = OSSICLE_DEVICE_CPU;
+    rig.config.weights = OSSICLE_WEIGHTS_RESIDENT;
+    rig.config.progress = stop_at_once;
+    rig.config.user = stage;
+    assert_int_equal(ossicle_plan(&rig.config, &rig.plan, &error), OSSICLE_OK);
+    rig.memory = aligned_alloc(OSSICLE_ALIGNMENT, rig.plan.memory_bytes);
+    assert_int_equal(
+        ossicle_boot(&rig.config, rig.memory, rig.plan.memory_bytes, &rig.engine, &error),
+        OSSICLE_ABORTED);
+    assert_null(rig.engine);
+    assert_string_equal(stage, "reading weights");
+    assert_non_null(strstr(error.text, "cancelled while reading"));
+    free(rig.memory);
+}
+
 static void raw_answer(uint32_t threads, uint32_t prefill, enum ossicle_kv kv,
                        struct answer_log *log)
 {
@@ -327,6 +376,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(engine_scores_same_bits_for_threads_and_chunks),
+        cmocka_unit_test(engine_scores_same_bits_resident_and_mapped),
+        cmocka_unit_test(engine_resident_load_is_cancelled),
         cmocka_unit_test(engine_levels_agree_with_plain),
         cmocka_unit_test(engine_writes_same_answer_for_threads_and_chunks),
         cmocka_unit_test(rewind_equals_never_having_said_it),

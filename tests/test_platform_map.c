@@ -1,17 +1,19 @@
-/* Large files in memory: maps that are warmed ahead of their use and survive their
- * file. */
+/* Large files in memory: maps that are warmed ahead of their use and survive their file, and loads
+ * with faults injected: the linker routes pread through here (--wrap). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -152,6 +154,187 @@ static void warm_survives_a_file_that_shrinks(void **state)
     free(memory);
 }
 
+/* ---- Loading ----------------------------------------------------------------------------- */
+
+static struct {
+    size_t bytes_max;        /* most a read may give; 0: as asked */
+    uint32_t interrupt_each; /* every so many reads is interrupted; 0: none */
+    int direct_errno;        /* of reads around the page cache */
+    uint64_t fail_from;      /* reads that reach this byte fail with EIO; 0: none */
+    uint64_t cut_at;         /* the file is cut to this when a read reaches it; 0: never */
+    bool change;             /* the file's time is set when it is read */
+    atomic_uint calls;
+} fault;
+
+ssize_t __real_pread64(int handle, void *out, size_t bytes, off_t offset);
+ssize_t __wrap_pread64(int handle, void *out, size_t bytes, off_t offset);
+
+/* Called by all threads of a load. */
+ssize_t __wrap_pread64(int handle, void *out, size_t bytes, off_t offset)
+{
+    uint32_t call = atomic_fetch_add(&fault.calls, 1) + 1;
+    bool direct = (fcntl(handle, F_GETFL) & O_DIRECT) != 0;
+    assert_true(!direct || (bytes % 4096 == 0 && offset % 4096 == 0 && (uintptr_t)out % 4096 == 0));
+    int reason = 0;
+    if (fault.interrupt_each > 0 && call % fault.interrupt_each == 0) {
+        reason = EINTR;
+    } else if (fault.direct_errno != 0 && direct) {
+        reason = fault.direct_errno;
+    } else if (fault.fail_from > 0 && (uint64_t)offset + bytes > fault.fail_from) {
+        reason = EIO;
+    }
+    if (reason != 0) {
+        errno = reason;
+        return -1;
+    }
+    if (fault.cut_at > 0 && (uint64_t)offset + bytes > fault.cut_at) {
+        assert_int_equal(truncate(path, (off_t)fault.cut_at), 0);
+    }
+    if (fault.change) {
+        static const struct timespec times[2] = {{1, 0}, {1, 0}};
+        assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    }
+    bytes = fault.bytes_max > 0 && bytes > fault.bytes_max ? fault.bytes_max : bytes;
+    return __real_pread64(handle, out, bytes, offset);
+}
+
+static struct {
+    struct osl_file file;
+    struct osl_map map;
+    struct osl_team *team;
+    void *team_memory;
+    uint8_t *to; /* room for the file and a block before and after */
+    uint64_t stop_at; /* progress says no from here on */
+} loading;
+
+static bool load_progress(void *context, uint64_t done)
+{
+    assert_ptr_equal(context, &loading);
+    assert_true(done <= WARM_BYTES);
+    return done < loading.stop_at;
+}
+
+static int loading_make(void **state)
+{
+    if (file_make(state) != 0) {
+        return -1;
+    }
+    memset(&fault, 0, sizeof fault);
+    map_large(&loading.file, &loading.map);
+    loading.stop_at = UINT64_MAX;
+    assert_int_equal(
+        posix_memalign(&loading.team_memory, 64, osl_team_bytes(OSL_LOAD_THREADS)), 0);
+    assert_int_equal(osl_team_start(loading.team_memory, osl_team_bytes(OSL_LOAD_THREADS),
+                                    OSL_LOAD_THREADS, &loading.team, NULL),
+                     OSL_OK);
+    void *to = NULL;
+    assert_int_equal(posix_memalign(&to, 4096, WARM_BYTES + 8192), 0);
+    loading.to = to;
+    return 0;
+}
+
+static int loading_remove(void **state)
+{
+    memset(&fault, 0, sizeof fault);
+    osl_team_stop(loading.team);
+    free(loading.team_memory);
+    free(loading.to);
+    osl_file_unmap(&loading.map);
+    osl_file_close(&loading.file);
+    return file_remove(state);
+}
+
+static enum osl_status load(uint64_t offset, uint64_t bytes, bool look, struct osl_error *error)
+{
+    memset(loading.to, 0xee, WARM_BYTES + 8192);
+    const struct osl_load_span span = {offset, bytes, loading.to + 4096 + offset % 4096};
+    return osl_file_load(&loading.file, look ? &loading.map : NULL, &span, loading.team,
+                         load_progress, &loading, error);
+}
+
+/* All of [offset, offset + bytes), and nothing outside the blocks that hold it. */
+static void expect_loaded(uint64_t offset, uint64_t bytes, bool look)
+{
+    struct osl_error error;
+    if (load(offset, bytes, look, &error) != OSL_OK) {
+        fail_msg("%s", error.text);
+    }
+    uint64_t lead = 4096 + offset % 4096;
+    uint64_t top = (lead + bytes + 4095) / 4096 * 4096;
+    for (uint64_t i = 0; i < bytes; i++) {
+        if (loading.to[lead + i] != ((offset + i) >> 20) + 1) {
+            fail_msg("byte %llu of the file is wrong", (unsigned long long)(offset + i));
+        }
+    }
+    for (uint64_t i = 0; i < 4096; i++) {
+        assert_int_equal(loading.to[i], 0xee);
+    }
+    for (uint64_t i = top; i < WARM_BYTES + 8192; i++) {
+        assert_int_equal(loading.to[i], 0xee);
+    }
+}
+
+static void load_reads_ranges_whole(void **state)
+{
+    (void)state;
+    static const uint64_t ranges[][2] = {{0, WARM_BYTES},           {4096, 4096},
+                                         {32, WARM_BYTES - 33},     {1, 1},
+                                         {(4 << 20) - 1, 2},        {(4 << 20) + 64, 4096},
+                                         {WARM_BYTES - 5000, 5000}, {4095, 4098}};
+    static const struct {
+        size_t max;
+        uint32_t interrupt;
+        int direct_errno;
+    } faults[] = {{0, 0, 0}, {8192, 3, 0}, {0, 0, EINVAL}, {70001, 2, 0}};
+    for (size_t f = 0; f < sizeof faults / sizeof faults[0]; f++) {
+        fault.bytes_max = faults[f].max;
+        fault.interrupt_each = faults[f].interrupt;
+        fault.direct_errno = faults[f].direct_errno;
+        for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+            expect_loaded(ranges[i][0], ranges[i][1], (i + f) % 2 == 0);
+        }
+    }
+}
+
+static void load_copies_what_the_page_cache_holds(void **state)
+{
+    (void)state;
+    volatile uint8_t sum = 0;
+    for (uint64_t at = 0; at < WARM_BYTES; at += 4096) {
+        sum = (uint8_t)(sum + loading.map.data[at]);
+    }
+    fault.direct_errno = EIO; /* nothing is to go around it */
+    expect_loaded(4095, WARM_BYTES - 4096, true);
+}
+
+static void load_errors_name_the_place(void **state)
+{
+    (void)state;
+    assert_fails(load(1, WARM_BYTES, true, &error_), OSL_FORMAT, "the file ends at 5242880");
+    fault.fail_from = 3 << 20;
+    assert_fails(load(32, WARM_BYTES - 32, true, &error_), OSL_IO, "check the disk");
+    fault.fail_from = 1;
+    assert_fails(load(4096, 4096, false, &error_), OSL_IO, "reading at 4096 failed (Input");
+    memset(&fault, 0, sizeof fault);
+    fault.change = true;
+    assert_fails(load(0, WARM_BYTES, true, &error_), OSL_IO, "was changed while it was read");
+    fault.change = false;
+    fault.cut_at = 9000;
+    assert_fails(load(0, 20000, false, &error_), OSL_IO, "ends at 9000");
+}
+
+static void load_is_cancelled(void **state)
+{
+    (void)state;
+    fault.bytes_max = 4096;
+    loading.stop_at = 1;
+    osl_team_stop(loading.team); /* alone, so that it is thread 0 that reads */
+    assert_int_equal(osl_team_start(loading.team_memory, osl_team_bytes(1), 1, &loading.team, NULL),
+                     OSL_OK);
+    assert_fails(load(0, WARM_BYTES, true, &error_), OSL_ABORTED, "cancelled while reading");
+    assert_int_equal(atomic_load(&fault.calls), 1);
+}
+
 /* ---- Lost pages -------------------------------------------------------------------------- */
 
 static bool handler_is(void (*handler)(int))
@@ -257,9 +440,14 @@ static void other_bus_errors_go_where_they_went(void **state)
 int main(void)
 {
 #define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, file_make, file_remove)
+#define LOADING(test) cmocka_unit_test_setup_teardown(test, loading_make, loading_remove)
     const struct CMUnitTest tests[] = {
         WITH_FILE(warm_brings_ranges_in),
         WITH_FILE(warm_survives_a_file_that_shrinks),
+        LOADING(load_reads_ranges_whole),
+        LOADING(load_copies_what_the_page_cache_holds),
+        LOADING(load_errors_name_the_place),
+        LOADING(load_is_cancelled),
         WITH_FILE(map_of_a_file_that_shrinks_turns_to_zeros),
         WITH_FILE(other_bus_errors_go_where_they_went),
     };

@@ -64,6 +64,7 @@ enum osl_status osl_file_open(struct osl_file *file, const char *path, struct os
     }
     file->handle = handle;
     file->bytes = (uint64_t)facts.st_size;
+    file->modified_ns = osl_file_modified_ns(&facts);
     memcpy(file->path, path, strlen(path) + 1);
     return OSL_OK;
 }

@@ -5,6 +5,7 @@
 #define OSL_HOST_H
 
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "platform/platform.h"
 
@@ -28,6 +29,11 @@
 /* The signals that our threads leave to the caller's: Ctrl-C must not land in the middle of a
  * kernel. Not those that a thread's own instructions raise, which would end the process. */
 void osl_host_worker_signals(sigset_t *blocked_out);
+
+static inline uint64_t osl_file_modified_ns(const struct stat *facts)
+{
+    return (uint64_t)facts->st_mtim.tv_sec * 1000000000u + (uint64_t)facts->st_mtim.tv_nsec;
+}
 
 /* guard.c: a map whose unreadable pages become zeros instead of ending the process. add returns 0
  * where there is no slot left; 0 is fine for the others. lost: the first byte, counted from the
