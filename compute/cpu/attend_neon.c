@@ -158,11 +158,11 @@ void osl_neon_attend_prefill_q8(const struct osl_attend *a, uint32_t first, uint
 void osl_neon_attend_part_f16(const struct osl_attend *a, uint32_t key_begin, uint32_t key_end,
                               float *part)
 {
-    attend_part(a, OSL_KV_F16, key_begin, key_end, part);
+    attend_part(a, OSL_KV_F16, key_begin, key_end, part, NULL, NULL);
 }
 
 void osl_neon_attend_part_q8(const struct osl_attend *a, uint32_t key_begin, uint32_t key_end,
                              float *part)
 {
-    attend_part(a, OSL_KV_Q8, key_begin, key_end, part);
+    attend_part(a, OSL_KV_Q8, key_begin, key_end, part, NULL, NULL);
 }

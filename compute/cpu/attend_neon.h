@@ -3,7 +3,8 @@
  * Keys and values of a block are widened to f32 a panel at a time and used by every head of the
  * group (and, in prefill, by every token of a tile). A micro tile is always four heads of one
  * token, so that what is visible is the same for all of it and no query's sums meet another's.
- * Prefill and decode share the three steps of a block: scores, softmax, values. */
+ * Prefill and decode share the three steps of a block: scores, softmax, values; a level may have
+ * scores of its own in decode. */
 #ifndef OSL_ATTEND_NEON_H
 #define OSL_ATTEND_NEON_H
 
@@ -16,6 +17,9 @@
 #define BLOCK OSL_ATTEND_BLOCK
 #define DECODE_PANEL_FLOATS 2048 /* 8 KB of stack */
 _Static_assert(DECODE_PANEL_FLOATS / OSL_HEAD_DIM_MAX >= 4, "a panel holds four keys at least");
+
+/* A step is a function of its own, wherever this is included: tests/bench/mca.sh looks for it. */
+#define OSL_NEON_STEP static __attribute__((noinline, unused))
 
 /* The group's heads of one token. */
 struct heads {
@@ -49,14 +53,26 @@ OSL_NEON_INLINE void widen_f16(float *out, const uint8_t *row, uint32_t head_dim
     }
 }
 
+/* Bytes to f32: b + 128 as the lowest byte of 2^23's bits is the float 2^23 + 128 + b. Any vector
+ * unit does all of it, while only one converts and only one widens. */
 OSL_NEON_INLINE void widen_q8(float *out, const uint8_t *row, uint32_t head_dim)
 {
-    for (uint32_t d = 0; d < head_dim; d += 8) {
-        float scale = osl_neon_load_f16(row + head_dim + d / OSL_BLOCK_COLS * 2);
-        int16x8_t wide = vmovl_s8(vreinterpret_s8_u8(vld1_u8(row + d)));
-        float32x4_t low = vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
-        vst1q_f32(out + d, vmulq_n_f32(low, scale));
-        vst1q_f32(out + d + 4, vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(wide)), scale));
+    const uint16x8_t exponent = vdupq_n_u16(0x4b00);
+    const float32x4_t base = vdupq_n_f32(0x1p23f + 128.0f);
+    const uint8_t *scales = row + head_dim;
+    for (uint32_t d = 0; d < head_dim; d += OSL_BLOCK_COLS, scales += 2) {
+        float scale = osl_neon_load_f16(scales);
+        for (uint32_t i = 0; i < OSL_BLOCK_COLS; i += 16) {
+            uint8x16_t bytes = veorq_u8(vld1q_u8(row + d + i), vdupq_n_u8(128));
+            uint16x8_t low = vreinterpretq_u16_u8(vzip1q_u8(bytes, vdupq_n_u8(0)));
+            uint16x8_t high = vreinterpretq_u16_u8(vzip2q_u8(bytes, vdupq_n_u8(0)));
+            uint16x8_t wide[4] = {vzip1q_u16(low, exponent), vzip2q_u16(low, exponent),
+                                  vzip1q_u16(high, exponent), vzip2q_u16(high, exponent)};
+            for (uint32_t part = 0; part < 4; part++) {
+                float32x4_t value = vsubq_f32(vreinterpretq_f32_u16(wide[part]), base);
+                vst1q_f32(out + d + i + 4 * part, vmulq_n_f32(value, scale));
+            }
+        }
     }
 }
 
@@ -87,8 +103,8 @@ static struct range overlap(struct range seen, const struct panel *panel)
 }
 
 /* score[h][key] = q[h] . key * scale for the keys of the panel that are seen, four by four. */
-static void block_scores(const struct osl_attend *a, const struct heads *heads,
-                         const struct panel *panel, struct range seen)
+OSL_NEON_STEP void block_scores(const struct osl_attend *a, const struct heads *heads,
+                                const struct panel *panel, struct range seen)
 {
     struct range keys = overlap(seen, panel);
     for (uint32_t key = keys.low; key < keys.high; key += 4) {
@@ -199,8 +215,8 @@ OSL_NEON_INLINE void add_values(float32x4_t acc[4][2], const float *rows, size_t
 }
 
 /* value[h] += sum of weight[h][key] * row of key over the keys of the panel that are seen. */
-static void block_values(const struct osl_attend *a, const struct heads *heads,
-                         const struct panel *panel, struct range seen)
+OSL_NEON_STEP void block_values(const struct osl_attend *a, const struct heads *heads,
+                                const struct panel *panel, struct range seen)
 {
     struct range keys = overlap(seen, panel);
     if (keys.low >= keys.high) {
@@ -237,8 +253,14 @@ static uint32_t panel_keys(uint32_t panel_floats, uint32_t head_dim)
     return keys < BLOCK ? keys : BLOCK;
 }
 
-static void attend_part(const struct osl_attend *a, enum osl_kv_type type, uint32_t key_begin,
-                        uint32_t key_end, float *part)
+/* Scores of a block's keys in a level's own way: as block_scores, the whole block at once. */
+typedef void own_scores(const struct osl_attend *a, const struct heads *heads, const void *own,
+                        uint32_t block, struct range seen);
+
+/* A part of decode; scores NULL: on widened keys. */
+OSL_NEON_INLINE void attend_part(const struct osl_attend *a, enum osl_kv_type type,
+                                 uint32_t key_begin, uint32_t key_end, float *part,
+                                 own_scores *scores, const void *own)
 {
     OSL_ASSERT_HOT(a->group <= OSL_GROUP_MAX && a->head_dim <= OSL_HEAD_DIM_MAX);
     float panel_rows[DECODE_PANEL_FLOATS];
@@ -256,7 +278,10 @@ static void attend_part(const struct osl_attend *a, enum osl_kv_type type, uint3
     for (uint32_t block = key_begin / BLOCK * BLOCK; block < key_end; block += BLOCK) {
         struct range seen = {key_begin > block ? key_begin - block : 0,
                              key_end - block < BLOCK ? key_end - block : BLOCK};
-        for (uint32_t key = seen.low; key < seen.high; key += step) {
+        if (scores != NULL) {
+            scores(a, &heads, own, block, seen);
+        }
+        for (uint32_t key = seen.low; scores == NULL && key < seen.high; key += step) {
             uint32_t count = seen.high - key < step ? seen.high - key : step;
             struct panel k = widen_panel(panel_rows, a->kv.k, a, type, block, key, count);
             block_scores(a, &heads, &k, seen);

@@ -30,7 +30,7 @@ const uint32_t osl_neon_e8m0_half_bits[256] = {E8M0_64(0u), E8M0_64(64u), E8M0_6
 
 const int32_t osl_neon_starts[2][OSL_NEON_STARTS * 4] = {{0}, {START_16, START_16}};
 
-/* Where the levels agree: all but the quantised products. */
+/* Where the levels agree: all but products of integers. */
 #define COMMON_KERNELS                                                                             \
     .quantized = {[OSL_DTYPE_Q8_0] = true, [OSL_DTYPE_MXFP4] = true},                              \
     .quantize = osl_neon_quantize, .rmsnorm = osl_neon_rmsnorm, .swiglu = osl_neon_swiglu,         \
@@ -38,9 +38,12 @@ const int32_t osl_neon_starts[2][OSL_NEON_STARTS * 4] = {{0}, {START_16, START_1
     .kv_store = {[OSL_KV_F16] = osl_neon_kv_store_f16, [OSL_KV_Q8] = osl_neon_kv_store_q8},        \
     .attend_prefill =                                                                              \
         {[OSL_KV_F16] = osl_neon_attend_prefill_f16, [OSL_KV_Q8] = osl_neon_attend_prefill_q8},    \
-    .attend_part =                                                                                 \
-        {[OSL_KV_F16] = osl_neon_attend_part_f16, [OSL_KV_Q8] = osl_neon_attend_part_q8},          \
     .attend_merge = osl_neon_attend_merge, .read = osl_neon_read
+
+#define ATTEND_PART(q8_level)                                                                      \
+    {                                                                                              \
+        [OSL_KV_F16] = osl_neon_attend_part_f16, [OSL_KV_Q8] = osl_##q8_level##_attend_part_q8     \
+    }
 
 #define DENSE_KERNELS(op)                                                                          \
     [OSL_DTYPE_F32] = osl_neon_##op##_f32, [OSL_DTYPE_F16] = osl_neon_##op##_f16,                  \
@@ -61,6 +64,7 @@ const struct osl_kernels osl_kernels_neon = {
     .name = "neon",
     .matvec = {DENSE_KERNELS(matvec), QUANTIZED_KERNELS(neon, matvec)},
     .matmul = {DENSE_KERNELS(matmul), QUANTIZED_KERNELS(neon, matmul)},
+    .attend_part = ATTEND_PART(neon),
     COMMON_KERNELS,
     CEILINGS(osl_peak_smull),
 };
@@ -69,6 +73,7 @@ const struct osl_kernels osl_kernels_dotprod = {
     .name = "dotprod",
     .matvec = {DENSE_KERNELS(matvec), QUANTIZED_KERNELS(dotprod, matvec)},
     .matmul = {DENSE_KERNELS(matmul), QUANTIZED_KERNELS(dotprod, matmul)},
+    .attend_part = ATTEND_PART(dotprod),
     .pack = osl_neon_pack,
     .pack_signed = true,
     COMMON_KERNELS,
@@ -79,6 +84,7 @@ const struct osl_kernels osl_kernels_i8mm = {
     .name = "i8mm",
     .matvec = {DENSE_KERNELS(matvec), QUANTIZED_KERNELS(dotprod, matvec)},
     .matmul = {DENSE_KERNELS(matmul), QUANTIZED_KERNELS(i8mm, matmul)},
+    .attend_part = ATTEND_PART(dotprod),
     .pack = osl_neon_pack,
     .pack_signed = true,
     COMMON_KERNELS,

@@ -14,8 +14,8 @@
 #define TILE_TOKENS OSL_NEON_TILE_TOKENS
 #define TOKEN_PAIRS (TILE_TOKENS / 2)
 #define TOKENS_PLANE_BYTES (TILE_TOKENS * OSL_BLOCK_COLS) /* [4 column groups][2 pairs][2][8] */
-#define TOKENS_BLOCK_SCALES (TILE_TOKENS * 2) /* [2 pairs]: a b a b */
-_Static_assert(ROW_PAIRS * TOKEN_PAIRS <= OSL_NEON_STARTS, "a start for each sum");
+#define TOKENS_BLOCK_SCALES (TILE_TOKENS * 2)             /* [2 pairs]: a b a b */
+_Static_assert(ROW_PAIRS *TOKEN_PAIRS <= OSL_NEON_STARTS, "a start for each sum");
 _Static_assert(OSL_MATMUL_TILE_ROWS % PANEL_ROWS == 0, "a tile is whole panels");
 
 /* Two rows of 16 columns into two operands, eight columns each, `stride` bytes apart. */
@@ -198,5 +198,4 @@ OSL_NEON_INLINE void multiply_tile(float *out, uint32_t out_stride,
 
 OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_mxfp4, OSL_DTYPE_MXFP4, PANEL_ROWS, pack_panel,
                        multiply_tile)
-OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_q8_0, OSL_DTYPE_Q8_0, PANEL_ROWS, pack_panel,
-                       multiply_tile)
+OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_q8_0, OSL_DTYPE_Q8_0, PANEL_ROWS, pack_panel, multiply_tile)

@@ -61,9 +61,8 @@ _Static_assert(128 * 127 * OSL_BLOCK_COLS < 1 << 22, "Q8_0's -128 times 127, 32 
 /* Sums as f32, begun by osl_neon_load_starts(planes). */
 OSL_NEON_INLINE float32x4_t osl_neon_sums_to_f32(int32x4_t sum, uint32_t planes)
 {
-    return planes == 1
-               ? vsubq_f32(vreinterpretq_f32_s32(sum), vdupq_n_f32(OSL_NEON_FLOAT_START))
-               : vcvtq_f32_s32(sum);
+    return planes == 1 ? vsubq_f32(vreinterpretq_f32_s32(sum), vdupq_n_f32(OSL_NEON_FLOAT_START))
+                       : vcvtq_f32_s32(sum);
 }
 
 /* The scale in front of a packed block. */

@@ -221,6 +221,7 @@ osl_attend_prefill_fn osl_neon_attend_prefill_f16;
 osl_attend_prefill_fn osl_neon_attend_prefill_q8;
 osl_attend_part_fn osl_neon_attend_part_f16;
 osl_attend_part_fn osl_neon_attend_part_q8;
+osl_attend_part_fn osl_dotprod_attend_part_q8;
 osl_attend_merge_fn osl_neon_attend_merge;
 
 #endif
