@@ -1,8 +1,8 @@
 /* Peaks and reads of plain ARMv8.0: see peak.h. */
 #include "peak_neon.h"
 
-OSL_NEON_PEAK(smull, "8h", "8b", 16);
-OSL_NEON_PEAK(fmla, "4s", "4s", 8);
+OSL_NEON_PEAK(neon, smull, "8h", "8b", 16);
+OSL_NEON_PEAK(neon, fmla, "4s", "4s", 8);
 
 /* 128 bytes a round, 2 KiB ahead, as the matvec kernels prefetch. */
 void osl_neon_read(const void *data, uint64_t bytes)

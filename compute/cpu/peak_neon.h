@@ -11,10 +11,11 @@
     "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", \
         "v15", "v16", "v17"
 
-/* to, from: the arrangement of what is written and of both that are read. operations_each: two
+/* level: what a core must have, in the function's name, where tests/aarch64.sh looks for it. to,
+ * from: the arrangement of what is written and of both that are read. operations_each: two
  * for every product. */
-#define OSL_NEON_PEAK(instruction, to, from, operations_each)                                      \
-    static void burst_##instruction(uint64_t rounds)                                               \
+#define OSL_NEON_PEAK(level, instruction, to, from, operations_each)                               \
+    static void burst_##level##_##instruction(uint64_t rounds)                                     \
     {                                                                                              \
         __asm__ volatile(OSL_NEON_FOR_EACH "movi v\\i\\().16b, #0\n\t"                             \
                                            ".endr\n\tmovi v16.16b, #0\n\tmovi v17.16b, #0\n"       \
@@ -25,7 +26,7 @@
                          :                                                                         \
                          : "cc", OSL_NEON_V_ALL);                                                  \
     }                                                                                              \
-    const struct osl_peak osl_peak_##instruction = {#instruction, burst_##instruction,             \
+    const struct osl_peak osl_peak_##instruction = {#instruction, burst_##level##_##instruction,   \
                                                     OSL_NEON_ACCUMULATORS * (operations_each)}
 
 #endif
