@@ -15,6 +15,8 @@ struct osl_executor_limits {
     uint32_t logits_rows;     /* most rows of logits in a step, 1.. */
     uint32_t context_tokens;  /* most positions */
     uint32_t thread_count;
+    uint32_t decode_tokens;   /* most tokens in a DECODE step, at most prefill_tokens and
+                               * OSL_DECODE_TOKENS_MAX; 0: 1 */
 };
 
 /* Lifetimes within one layer, for overlaying: a buffer is live from its first to its last stage.

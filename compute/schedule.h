@@ -92,8 +92,11 @@ struct osl_schedule {
 
 enum osl_step_kind { OSL_STEP_PREFILL, OSL_STEP_DECODE };
 
-/* A step: token_count tokens of one sequence at consecutive positions. DECODE is one token through
- * the matvec path. PREFILL is 1..prefill_tokens tokens through the matmul path: its numbers do
+#define OSL_DECODE_TOKENS_MAX 8 /* in a DECODE step */
+
+/* A step: token_count tokens of one sequence at consecutive positions. DECODE is through the matvec
+ * path, for one token or a few of which each gets the bits of a step of its own; a weight is read
+ * once for all. PREFILL is 1..prefill_tokens tokens through the matmul path: its numbers do
  * not depend on how a prompt is cut into steps, but differ in rounding from DECODE's. */
 struct osl_step {
     enum osl_step_kind kind;
@@ -101,7 +104,8 @@ struct osl_step {
     uint32_t position_first;
     const int32_t *tokens;
     uint32_t logits_row_first; /* rows [first, first+count) of the step get logits */
-    uint32_t logits_row_count; /* 0: none (the LOGITS op is skipped); 1 goes through matvec */
+    uint32_t logits_row_count; /* 0: none (the LOGITS op is skipped); those of a DECODE step, and
+                                * 1 of a PREFILL, go through matvec */
 };
 
 #endif

@@ -37,6 +37,7 @@ struct rig_options {
     uint32_t prefill_tokens;
     uint32_t context_tokens;
     uint32_t logits_rows;
+    uint32_t decode_tokens; /* 0: 1 */
     bool overlay; /* place buffers by lifetime, on top of each other */
     bool poison;
     bool profile;

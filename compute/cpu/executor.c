@@ -208,7 +208,9 @@ enum osl_status osl_executor_init(void *memory, uint64_t bytes,
         !shape_fits(&config->schedule->shape) || config->schedule->op_count > OSL_OPS_MAX ||
         (uint32_t)config->schedule->kv_type >= OSL_KV_TYPES || !order_fits(config->schedule) ||
         limits->prefill_tokens < 1 || limits->logits_rows < 1 || limits->context_tokens < 1 ||
-        limits->thread_count < 1 || limits->thread_count > OSL_THREADS_MAX) {
+        limits->thread_count < 1 || limits->thread_count > OSL_THREADS_MAX ||
+        limits->decode_tokens > OSL_DECODE_TOKENS_MAX ||
+        limits->decode_tokens > limits->prefill_tokens) {
         return osl_fail(error, OSL_ARGUMENT, "the executor's configuration is impossible");
     }
     for (uint32_t i = 0; i < OSL_BUFFER_COUNT; i++) {
@@ -344,8 +346,9 @@ static bool run_op(struct osl_worker *worker, const struct osl_op *op)
     if (op->kind == OSL_OP_EMBED) {
         return embed(worker, op);
     }
-    if (op->kind == OSL_OP_LOGITS && step->logits_row_count == 1) {
-        return osl_decode_logits(worker, op, step->logits_row_first);
+    if (op->kind == OSL_OP_LOGITS &&
+        (step->kind == OSL_STEP_DECODE || step->logits_row_count == 1)) {
+        return osl_decode_logits(worker, op, step->logits_row_first, step->logits_row_count);
     }
     return step->kind == OSL_STEP_DECODE ? osl_decode_op(worker, op) : osl_prefill_op(worker, op);
 }
@@ -379,7 +382,7 @@ enum osl_status osl_executor_run(struct osl_executor *executor, const struct osl
     const struct osl_executor_limits *limits = &executor->config.limits;
     OSL_ASSERT(step->token_count >= 1);
     OSL_ASSERT(step->token_count <= limits->prefill_tokens);
-    OSL_ASSERT(step->kind == OSL_STEP_PREFILL || step->token_count == 1);
+    OSL_ASSERT(step->kind == OSL_STEP_PREFILL || step->token_count <= osl_decode_tokens(limits));
     OSL_ASSERT(step->position_first <= limits->context_tokens - step->token_count);
     OSL_ASSERT(step->logits_row_count <= limits->logits_rows);
     OSL_ASSERT(step->logits_row_first <= step->token_count);

@@ -43,15 +43,16 @@ static uint32_t input_cols_max(const struct osl_shape *shape)
 /* Threads are a line apart from being a page apart: caches would map them to the same sets. */
 #define THREAD_SKEW_BYTES 192
 
-static void layout_thread(const struct osl_shape *shape, uint32_t tokens,
+static void layout_thread(const struct osl_shape *shape, uint32_t tokens, uint64_t decode_tokens,
                           struct osl_scratch_layout *layout)
 {
     uint64_t matvec_end = 0;
     uint32_t group = shape->heads / shape->kv_heads;
-    layout->norm = take(&matvec_end, (uint64_t)shape->hidden * sizeof(float));
-    layout->own = take_q8(&matvec_end, input_elements_max(shape));
+    layout->norm = take(&matvec_end, decode_tokens * shape->hidden * sizeof(float));
+    layout->own = take_q8(&matvec_end, decode_tokens * input_elements_max(shape));
     layout->heads = take(&matvec_end, (uint64_t)(group + 1) * shape->head_dim * sizeof(float));
-    layout->rows = take(&matvec_end, 2 * OSL_CHUNK_ROWS_MAX * sizeof(float));
+    layout->rows = take(&matvec_end, decode_tokens * shape->experts_used * OSL_CHUNK_ROWS_MAX *
+                                         sizeof(float));
 
     uint64_t matmul_end = 0;
     uint64_t tile_bytes = (uint64_t)tokens * OSL_MATMUL_TILE_ROWS * sizeof(float);
@@ -82,10 +83,11 @@ void osl_scratch_layout(const struct osl_shape *shape, const struct osl_executor
     /* A window that is no longer than a segment touches two of them. */
     layout->segments_max = limits->context_tokens / OSL_ATTEND_SEGMENT + 2;
     uint32_t group = shape->heads / shape->kv_heads;
+    uint64_t decode_tokens = osl_decode_tokens(limits);
     layout->parts =
-        take(&end, (uint64_t)shape->kv_heads * layout->segments_max *
+        take(&end, shape->kv_heads * decode_tokens * layout->segments_max *
                        OSL_ATTEND_PART_FLOATS((uint64_t)group, shape->head_dim) * sizeof(float));
-    layout_thread(shape, (uint32_t)tokens, layout);
+    layout_thread(shape, (uint32_t)tokens, decode_tokens, layout);
     layout->thread = end;
     layout->bytes = end + limits->thread_count * layout->thread_bytes;
 }

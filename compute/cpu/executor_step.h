@@ -1,6 +1,6 @@
 /* Inside the executor: its state, what a thread carries through a step, and the phases between
  * barriers. executor.c owns init and the walk, executor_scratch.c the layout of SCRATCH,
- * executor_decode.c, executor_prefill.c and executor_experts.c the ops. */
+ * executor_decode*.c, executor_prefill.c and executor_experts.c the ops. */
 #ifndef OSL_EXECUTOR_STEP_H
 #define OSL_EXECUTOR_STEP_H
 
@@ -27,16 +27,16 @@ struct osl_scratch_layout {
     uint64_t group_token;   /* [tokens*used] u32: which token, sorted by expert */
     uint64_t group_place;   /* [tokens][used] u32: where in that order */
     uint64_t group_begin;   /* [experts+1] u32 */
-    uint64_t parts;         /* [kv_heads][segments] parts of decode attention */
+    uint64_t parts;         /* [kv_heads][tokens][segments] parts of decode attention */
     uint32_t segments_max;
     uint64_t thread; /* first thread's private part */
     uint64_t thread_bytes;
 
     /* Offsets in a private part. Matvec ops (decode, and a single row of logits): */
-    uint64_t norm;            /* [hidden] f32 */
+    uint64_t norm;            /* [tokens][hidden] f32 */
     struct osl_q8_layout own; /* rows of the input of a matvec */
     uint64_t heads; /* [group + 1][head_dim] f32: rotated query heads, then the key head */
-    uint64_t rows;  /* [2][OSL_CHUNK_ROWS_MAX] f32 */
+    uint64_t rows;  /* [tokens][used][OSL_CHUNK_ROWS_MAX] f32 */
     /* Prefill ops, in the same place: */
     uint64_t unpacked; /* OSL_MATMUL_SCRATCH_BYTES of the widest input */
     uint64_t tile;     /* [2][tokens][OSL_MATMUL_TILE_ROWS] f32 */
@@ -103,6 +103,14 @@ struct osl_executor {
     double peak[OSL_DTYPE_END]; /* operations/s that a matmul of the type can reach; 0: not known */
 };
 
+/* An expert that tokens of a decode step chose, and which of them: token * used + slot, rising. */
+struct osl_expert_use {
+    uint16_t expert;
+    uint16_t count;
+    uint16_t place[OSL_DECODE_TOKENS_MAX]; /* a token chooses an expert at most once */
+};
+#define OSL_ROUTES_MAX (OSL_DECODE_TOKENS_MAX * OSL_EXPERTS_USED_MAX)
+
 /* One thread in a step. */
 struct osl_worker {
     struct osl_executor *executor;
@@ -112,8 +120,10 @@ struct osl_worker {
     enum osl_slot slot;
     uint64_t slot_ns;                         /* thread 0: when it began */
     uint8_t *own;                             /* private part of SCRATCH */
-    uint16_t route_ids[OSL_EXPERTS_USED_MAX]; /* decode: every thread routes for itself */
-    float route_weights[OSL_EXPERTS_USED_MAX];
+    /* Decode: every thread routes for itself. */
+    float route_weights[OSL_ROUTES_MAX]; /* [tokens][used] */
+    struct osl_expert_use uses[OSL_ROUTES_MAX];
+    uint32_t use_count;
 };
 
 /* The next piece of this phase's work: a start below end, or end. */
@@ -182,11 +192,22 @@ struct osl_kv_view osl_layer_view(const struct osl_executor *executor, uint32_t 
 void *osl_layer_row(const struct osl_executor *executor, uint32_t layer, bool value,
                     uint32_t kv_head, uint32_t position);
 
-/* One op; false when aborted. The token's cos and sin rows are ready. */
+/* Tokens a DECODE step may have. */
+static inline uint32_t osl_decode_tokens(const struct osl_executor_limits *limits)
+{
+    return limits->decode_tokens > 0 ? limits->decode_tokens : 1;
+}
+
+/* One op; false when aborted. The tokens' cos and sin rows are ready. */
 bool osl_decode_op(struct osl_worker *worker, const struct osl_op *op);
 bool osl_prefill_op(struct osl_worker *worker, const struct osl_op *op);
 
-/* A single row of logits, of token `row` of the step, through matvec: both kinds of step. */
-bool osl_decode_logits(struct osl_worker *worker, const struct osl_op *op, uint32_t row);
+/* executor_decode_attend.c: rotation, the tokens' rows into the cache, attention. */
+bool osl_decode_attend(struct osl_worker *worker, const struct osl_op *op);
+
+/* Logits of the step's tokens [first, first + count), as many as a decode step may have, through
+ * matvec: both kinds of step. */
+bool osl_decode_logits(struct osl_worker *worker, const struct osl_op *op, uint32_t first,
+                       uint32_t count);
 
 #endif
