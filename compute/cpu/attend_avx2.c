@@ -6,3 +6,4 @@
 #define VEC_FN(stem) osl_avx2_##stem
 #define ATTEND_ROWS 4 /* 8 sums of 16 registers */
 #include "attend_vec.h"
+#include "attend_part_vec.h"

@@ -6,3 +6,4 @@
 #define VEC_FN(stem) osl_avx512_##stem
 #define ATTEND_ROWS 8 /* 16 sums of 32 registers */
 #include "attend_vec.h"
+#include "attend_part_vec.h"

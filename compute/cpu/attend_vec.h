@@ -1,5 +1,6 @@
-/* Attention on vectors. Included by one file per instruction set, which defines VEC_FN and
- * ATTEND_ROWS, the query heads whose sums fit the registers at once.
+/* Attention on vectors: prefill, and what decode (attend_part_vec.h) shares with it. Included by
+ * one file per instruction set, which defines VEC_FN and ATTEND_ROWS, the query heads whose sums
+ * fit the registers at once.
  *
  * Keys go in blocks of 64 aligned in absolute position. A block's scores are one product of the
  * group's queries with the transposed keys, its values another with the softmax weights; keys a
@@ -11,11 +12,10 @@
 #include "vec_math.h"
 
 #define BLOCK OSL_ATTEND_BLOCK
-#define SLAB 32 /* dimensions unpacked at once in decode; head_dim is a multiple */
 #define PAIR (2 * VEC_LANES)
 #define QUERY_TILE 64 /* tokens that share an unpacked block in prefill */
 
-_Static_assert(BLOCK % PAIR == 0 && SLAB % PAIR == 0, "products go two vectors at a time");
+_Static_assert(BLOCK % PAIR == 0 && OSL_BLOCK_COLS % PAIR == 0, "products take two vectors");
 
 /* Softmax of one head so far: the largest score, and the sum of exp(score - most). */
 struct head_state {
@@ -238,63 +238,10 @@ OSL_INLINE void attend_prefill(enum osl_kv_type type, const struct osl_attend *a
                                uint32_t tokens, void *scratch)
 {
     OSL_ASSERT_HOT(a->group <= OSL_GROUP_MAX && a->head_dim <= OSL_HEAD_DIM_MAX);
-    OSL_ASSERT_HOT(a->head_dim % SLAB == 0 && a->kv.capacity % BLOCK == 0);
+    OSL_ASSERT_HOT(a->head_dim % OSL_BLOCK_COLS == 0 && a->kv.capacity % BLOCK == 0);
     for (uint32_t t = 0; t < tokens; t += QUERY_TILE) {
         uint32_t t_end = tokens - t < QUERY_TILE ? tokens : t + QUERY_TILE;
         attend_tile(type, a, first, t, t_end, scratch);
-    }
-}
-
-/* Keys [lo, hi) of the block at row `offset`, one query. Unpacks a slab of dimensions at a time, so
- * that the stack holds no more than two slabs whatever head_dim is. */
-OSL_INLINE void attend_part_block(enum osl_kv_type type, const struct osl_attend *a, size_t offset,
-                                  uint32_t lo, uint32_t hi, struct head_state *state, float *part)
-{
-    float slab[SLAB * BLOCK];
-    float score[OSL_GROUP_MAX * BLOCK];
-    size_t stride = a->head_dim + 2;
-    uint32_t first = lo / PAIR * PAIR;
-    uint32_t width = (hi - first + PAIR - 1) / PAIR * PAIR;
-    memset(score, 0, (size_t)a->group * BLOCK * sizeof *score);
-    for (uint32_t d = 0; d < a->head_dim; d += SLAB) {
-        unpack_keys(type, slab, (const uint8_t *)a->kv.k + offset, a->head_dim, d, SLAB, first,
-                    first + width);
-        multiply(a->group, width, score + first, BLOCK, a->q + d, a->head_dim, slab + first, BLOCK,
-                 SLAB);
-    }
-    for (uint32_t h = 0; h < a->group; h++) {
-        soften(score + (size_t)h * BLOCK, a->scale, lo, hi, state + h, part + h * stride + 2,
-               a->head_dim);
-    }
-    for (uint32_t d = 0; d < a->head_dim; d += SLAB) {
-        unpack_values(type, slab, (const uint8_t *)a->kv.v + offset, a->head_dim, d, SLAB, lo, hi);
-        multiply(a->group, SLAB, part + 2 + d, stride, score + lo, BLOCK,
-                 slab + (size_t)lo * SLAB, SLAB, hi - lo);
-    }
-}
-
-OSL_INLINE void attend_part(enum osl_kv_type type, const struct osl_attend *a, uint32_t key_begin,
-                            uint32_t key_end, float *part)
-{
-    OSL_ASSERT_HOT(a->group <= OSL_GROUP_MAX && a->head_dim <= OSL_HEAD_DIM_MAX);
-    OSL_ASSERT_HOT(key_begin <= key_end);
-    struct head_state state[OSL_GROUP_MAX];
-    size_t row_bytes = osl_kv_row_bytes(type, a->head_dim);
-    for (uint32_t h = 0; h < a->group; h++) {
-        state[h] = (struct head_state){-INFINITY, 0.0f};
-    }
-    memset(part, 0, OSL_ATTEND_PART_FLOATS((size_t)a->group, a->head_dim) * sizeof *part);
-    for (uint32_t base = key_begin / BLOCK * BLOCK; base < key_end; base += BLOCK) {
-        uint32_t lo = key_begin > base ? key_begin - base : 0;
-        uint32_t hi = key_end - base < BLOCK ? key_end - base : BLOCK;
-        size_t offset = (size_t)(base % a->kv.capacity) * row_bytes;
-        if (lo < hi) { /* an empty part may lie inside a block */
-            attend_part_block(type, a, offset, lo, hi, state, part);
-        }
-    }
-    for (uint32_t h = 0; h < a->group; h++) {
-        part[h * ((size_t)a->head_dim + 2)] = state[h].most;
-        part[h * ((size_t)a->head_dim + 2) + 1] = state[h].sum;
     }
 }
 
@@ -308,16 +255,4 @@ void VEC_FN(attend_prefill_q8)(const struct osl_attend *a, uint32_t first, uint3
                                void *scratch)
 {
     attend_prefill(OSL_KV_Q8, a, first, tokens, scratch);
-}
-
-void VEC_FN(attend_part_f16)(const struct osl_attend *a, uint32_t key_begin, uint32_t key_end,
-                             float *part)
-{
-    attend_part(OSL_KV_F16, a, key_begin, key_end, part);
-}
-
-void VEC_FN(attend_part_q8)(const struct osl_attend *a, uint32_t key_begin, uint32_t key_end,
-                            float *part)
-{
-    attend_part(OSL_KV_Q8, a, key_begin, key_end, part);
 }

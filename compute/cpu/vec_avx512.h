@@ -117,6 +117,37 @@ static inline float vec_largest(vec a)
     return _mm512_reduce_max_ps(a);
 }
 
+/* Lane l and lane l +- 8: the larger. Above and below, a lane's number within 8 keeps its place. */
+static inline vec vec_eights_max(vec a)
+{
+    return _mm512_max_ps(a, _mm512_shuffle_f32x4(a, a, 0x4e));
+}
+static inline vec vec_eights_sum(vec a)
+{
+    return _mm512_add_ps(a, _mm512_shuffle_f32x4(a, a, 0x4e));
+}
+
+/* Lane i of the result is the sum of the lanes of a[i]: l and l+8 first, then l+4, l+2, l+1. */
+static inline vec vec_sum_each(const vec a[VEC_LANES])
+{
+    vec half[8], quarter[4], pair[2];
+    for (int i = 0; i < 8; i++) { /* below of a[i], above of a[i + 8] */
+        half[i] = _mm512_add_ps(_mm512_mask_blend_ps(0xff00, a[i], a[i + 8]),
+                                _mm512_shuffle_f32x4(a[i], a[i + 8], 0x4e));
+    }
+    for (int i = 0; i < 4; i++) { /* 128-bit lanes of a[i], a[i + 8], a[i + 4], a[i + 12] */
+        quarter[i] = _mm512_add_ps(_mm512_shuffle_f32x4(half[i], half[i + 4], 0x88),
+                                   _mm512_shuffle_f32x4(half[i], half[i + 4], 0xdd));
+    }
+    for (int i = 0; i < 2; i++) {
+        pair[i] = _mm512_add_ps(_mm512_unpacklo_ps(quarter[2 * i], quarter[2 * i + 1]),
+                                _mm512_unpackhi_ps(quarter[2 * i], quarter[2 * i + 1]));
+    }
+    vec all = _mm512_add_ps(_mm512_shuffle_ps(pair[0], pair[1], 0x44),
+                            _mm512_shuffle_ps(pair[0], pair[1], 0xee));
+    return _mm512_shuffle_f32x4(all, all, 0xd8);
+}
+
 /* Rows become columns: lane j of a[i] goes to lane i of a[j]. */
 static inline void vec_transpose(vec a[VEC_LANES])
 {
