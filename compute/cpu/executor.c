@@ -245,6 +245,7 @@ bool osl_worker_meet(struct osl_worker *worker)
         this_phase->stop = abort != NULL && atomic_load_explicit(abort, memory_order_relaxed);
         osl_share_reset(&next_phase->share);
     }
+    osl_share_reset(&next_phase->near[worker->index]);
     osl_worker_wait(worker);
     worker->phase++;
     return !this_phase->stop;
@@ -392,6 +393,9 @@ enum osl_status osl_executor_run(struct osl_executor *executor, const struct osl
     executor->aborted = false;
     for (uint32_t i = 0; i < 2; i++) {
         osl_share_reset(&executor->phases[i].share);
+        for (uint32_t t = 0; t < limits->thread_count; t++) {
+            osl_share_reset(&executor->phases[i].near[t]);
+        }
     }
     for (uint32_t i = 0; i < executor->shape.kv_heads; i++) {
         atomic_store_explicit(&executor->parts_done[i], 0, memory_order_relaxed);

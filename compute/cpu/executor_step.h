@@ -52,6 +52,7 @@ void osl_scratch_layout(const struct osl_shape *shape, const struct osl_executor
  * thread 0 readies the other, which everyone has left. */
 struct osl_phase {
     struct osl_share share;
+    struct osl_share near[OSL_THREADS_MAX]; /* decode: of each thread's own stretch */
     bool stop; /* thread 0's reading of the abort flag, the same for all */
 };
 
@@ -126,9 +127,29 @@ struct osl_worker {
     uint32_t use_count;
 };
 
+/* The next piece of [0, end), or end: pieces of a thread's own stretch in order, so that what the
+ * kernels prefetch past a piece is its next one, then those that others are behind with. */
+static inline uint32_t osl_worker_take_near(struct osl_worker *worker, uint32_t end)
+{
+    struct osl_phase *phase = &worker->executor->phases[worker->phase % 2];
+    for (uint32_t i = 0; i < worker->count; i++) {
+        uint32_t thread = (worker->index + i) % worker->count;
+        uint32_t first = (uint32_t)((uint64_t)end * thread / worker->count);
+        uint32_t count = (uint32_t)((uint64_t)end * (thread + 1) / worker->count) - first;
+        uint32_t taken = osl_share_take(&phase->near[thread], 1, count);
+        if (taken < count) {
+            return first + taken;
+        }
+    }
+    return end;
+}
+
 /* The next piece of this phase's work: a start below end, or end. */
 static inline uint32_t osl_worker_take(struct osl_worker *worker, uint32_t grain, uint32_t end)
 {
+    if (grain == 1 && worker->executor->step->kind == OSL_STEP_DECODE) {
+        return osl_worker_take_near(worker, end);
+    }
     return osl_share_take(&worker->executor->phases[worker->phase % 2].share, grain, end);
 }
 
