@@ -83,9 +83,9 @@ enum ossicle_device {
 };
 enum ossicle_kv { OSSICLE_KV_F16 = 0, OSSICLE_KV_Q8 = 1 };
 enum ossicle_weights {
-    OSSICLE_WEIGHTS_AUTO = 0,     /* mapped, for now on every machine */
-    OSSICLE_WEIGHTS_MAPPED = 1,   /* used from the page cache: starts at once */
-    OSSICLE_WEIGHTS_RESIDENT = 2, /* read once into the memory given, in huge pages */
+    OSSICLE_WEIGHTS_AUTO = 0,     /* mapped, which was measured to decode no slower */
+    OSSICLE_WEIGHTS_MAPPED = 1,   /* used from the page cache: starts at once, read ahead of use */
+    OSSICLE_WEIGHTS_RESIDENT = 2, /* read first, into the memory given: nothing can evict it */
 };
 enum ossicle_log_level {
     OSSICLE_LOG_DEBUG = 0,

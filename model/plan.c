@@ -115,7 +115,9 @@ static enum osl_status settle_options(const struct ossicle_config *config,
                         config->cpu_level);
     }
     plan->kv_type = config->kv == OSSICLE_KV_Q8 ? OSL_KV_Q8 : OSL_KV_F16;
-    /* Mapped starts at once and holds the weights once; see the README for what was measured. */
+    /* Mapped starts at once, can be evicted and decodes as fast: 32 tokens of the 12 GB model in
+     * 1.68, 1.71, 1.70 s, even with the file in pages of 4 KiB; resident 1.53, 1.67, 1.89 s, after
+     * 0.9 s (page cache) to 2.4 s (disk) of loading. Medians of 3, alternating, 2 Zen 5 cores. */
     plan->resident = config->weights == OSSICLE_WEIGHTS_RESIDENT;
     return OSL_OK;
 }

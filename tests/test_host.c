@@ -162,10 +162,26 @@ static void sizes_are_decimal(void **state)
     assert_string_equal(osl_size_text(13300000000u, text), "13.30 GB");
 }
 
+static void progress_tells_bytes_speed_and_time_left(void **state)
+{
+    (void)state;
+    char line[160];
+    osl_progress_text(line, sizeof line, "reading weights", 5000000000, 10000000000, 2000000000);
+    assert_string_equal(line, "reading weights [########........]  50 %, 5.00/10.00 GB, 2.50 GB/s, "
+                              "2 s left");
+    osl_progress_text(line, sizeof line, "reading", 10, 40, 3000000000);
+    assert_string_equal(line, "reading [####............]  25 %, 9 s left");
+    osl_progress_text(line, sizeof line, "reading", 0, 0, 0);
+    assert_string_equal(line, "reading [................]   0 %");
+    osl_progress_text(line, 20, "reading weights", 1ull << 40, 1, 1);
+    assert_int_equal(strlen(line), 19);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_strings_are_escaped_and_valid_utf8),
+        cmocka_unit_test(progress_tells_bytes_speed_and_time_left),
         cmocka_unit_test(terminal_text_can_not_command),
         cmocka_unit_test(json_parses_from_its_arena_only),
         cmocka_unit_test(json_arena_bound_holds),

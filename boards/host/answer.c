@@ -238,6 +238,7 @@ static enum ossicle_status step_through(const struct osl_host_engine *engine,
         }
         if (event.kind == OSSICLE_EVENT_DONE) {
             answer->prompt_ns = first_ns - start_ns;
+            answer->first_ns = first_ns - engine->start_ns;
             answer->written_ns = osl_now_ns() - first_ns;
             return OSSICLE_OK;
         }
@@ -315,12 +316,14 @@ void osl_host_answer_stats(const struct osl_host_engine *engine,
     ossicle_stats(engine->engine, &stats);
     bool on_gpu = stats.device_tier[0] != '\0';
     osl_complain("%u prompt tokens in %.2f s (%.1f t/s), %u tokens in %.2f s (%.1f t/s), boot "
-                 "%.2f s, context %u of %u, %u threads, %s, seed %llu, %s%s%s%s",
+                 "%.2f s, weights %s, first token after %.2f s, context %u of %u, %u threads, %s, "
+                 "seed %llu, %s%s%s%s",
                  answer->prompt_tokens, (double)answer->prompt_ns / 1e9,
                  per_second(answer->prompt_tokens, answer->prompt_ns), answer->written_tokens,
                  (double)answer->written_ns / 1e9,
                  per_second(answer->written_tokens, answer->written_ns),
-                 (double)stats.boot_ns / 1e9, stats.context_used, stats.context_tokens,
+                 (double)stats.boot_ns / 1e9, engine->plan.weights,
+                 (double)answer->first_ns / 1e9, stats.context_used, stats.context_tokens,
                  stats.threads, stats.cpu_level, (unsigned long long)answer->sampling.seed,
                  osl_host_answer_reason(answer), on_gpu ? ", on " : "", on_gpu ? stats.device : "",
                  stats.device_restarts > 0 ? ", restarted after it was lost" : "");

@@ -24,6 +24,7 @@ struct osl_host_answer {
     enum ossicle_done reason;
     uint32_t prompt_tokens, written_tokens;
     uint64_t prompt_ns, written_ns;
+    uint64_t first_ns; /* from the start of the engine to the first token, loading included */
     /* private */
     enum ossicle_channel channel; /* of the text written last */
     bool line_open;               /* the last byte on stdout was no newline */

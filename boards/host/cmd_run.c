@@ -81,7 +81,8 @@ static void print_json(const struct osl_host_engine *engine, const struct osl_ho
                    "\"total_tokens\": %u}",
                    answer->prompt_tokens, answer->written_tokens,
                    answer->prompt_tokens + answer->written_tokens);
-    osl_out_format(", \"timings\": {\"boot_ms\": %.3f", (double)stats.boot_ns / 1e6);
+    osl_out_format(", \"timings\": {\"boot_ms\": %.3f, \"first_token_ms\": %.3f",
+                   (double)stats.boot_ns / 1e6, (double)answer->first_ns / 1e6);
     put_speed("prompt", answer->prompt_tokens, answer->prompt_ns);
     put_speed("predicted", answer->written_tokens, answer->written_ns);
     osl_out_text("}, \"device\": ");

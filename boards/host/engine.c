@@ -158,6 +158,7 @@ static void tell_start(const struct osl_host_engine *engine)
 enum ossicle_status osl_host_engine_start(struct osl_host_engine *engine)
 {
     struct ossicle_error error = {0};
+    engine->start_ns = osl_now_ns();
     enum ossicle_status status = osl_host_engine_plan(engine);
     if (status != OSSICLE_OK) {
         return status;

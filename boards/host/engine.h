@@ -14,6 +14,7 @@ struct osl_host_engine {
     bool context_by_board; /* not asked for: a model made for less may have less */
     bool verbose;
     bool device_wanted; /* by an option that only a Vulkan device heeds */
+    uint64_t start_ns; /* when osl_host_engine_start was called */
     void *memory;
     uint64_t memory_bytes;
     uint64_t reserved_bytes;

@@ -10,9 +10,10 @@
 
 #include "out.h"
 
-#define BAR_CELLS 30
+#define BAR_CELLS 16 /* the line is to fit in 80 columns */
 #define BAR_LINE_BYTES 160
 #define STAGE_BYTES 48
+#define BYTES_LEAST ((uint64_t)16 << 20) /* so many are bytes: tokens are 2^20 at most */
 #define BAR_DELAY_NS 500000000ull
 #define BAR_INTERVAL_NS 100000000ull
 #define SIGNAL_EXIT_BASE 128
@@ -45,9 +46,9 @@ uint64_t osl_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
-static void bar_draw(uint64_t done, uint64_t total)
+void osl_progress_text(char *out, size_t out_bytes, const char *stage, uint64_t done,
+                       uint64_t total, uint64_t took_ns)
 {
-    char line[BAR_LINE_BYTES];
     char cells[BAR_CELLS + 1];
     double part = total > 0 ? (double)done / (double)total : 0.0;
     part = part > 1.0 ? 1.0 : part;
@@ -56,7 +57,25 @@ static void bar_draw(uint64_t done, uint64_t total)
         cells[i] = i < filled ? '#' : '.';
     }
     cells[BAR_CELLS] = '\0';
-    snprintf(line, sizeof line, "\r\033[K%s [%s] %3d %%", bar.stage, cells, (int)(part * 100.0));
+    int used = snprintf(out, out_bytes, "%s [%s] %3d %%", stage, cells, (int)(part * 100.0));
+    if (total >= BYTES_LEAST && used > 0 && (size_t)used < out_bytes) {
+        double speed = took_ns > 0 ? (double)done / (double)took_ns : 0.0;
+        used += snprintf(out + used, out_bytes - (size_t)used, ", %.2f/%.2f GB, %.2f GB/s",
+                         (double)done / 1e9, (double)total / 1e9, speed);
+    }
+    if (part > 0.0 && used > 0 && (size_t)used < out_bytes) {
+        double left = (double)took_ns / 1e9 * (1.0 - part) / part;
+        snprintf(out + used, out_bytes - (size_t)used, ", %.0f s left", left);
+    }
+}
+
+static void bar_draw(uint64_t done, uint64_t total, uint64_t took_ns)
+{
+    static const char wipe[] = "\r\033[K";
+    char line[BAR_LINE_BYTES];
+    memcpy(line, wipe, sizeof wipe);
+    osl_progress_text(line + sizeof wipe - 1, sizeof line - sizeof wipe, bar.stage, done, total,
+                      took_ns);
     bar.drawn = osl_write_all(STDERR_FILENO, line, strlen(line));
 }
 
@@ -73,7 +92,7 @@ void osl_progress(const char *stage, uint64_t done, uint64_t total)
         bar.drawn_ns = 0;
     }
     if (now - bar.start_ns >= BAR_DELAY_NS && now - bar.drawn_ns >= BAR_INTERVAL_NS) {
-        bar_draw(done, total);
+        bar_draw(done, total, now - bar.start_ns);
         bar.drawn_ns = now;
     }
 }

@@ -7,6 +7,7 @@
 #define OSL_HOST_TERM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "model/ossicle.h"
@@ -16,6 +17,10 @@ uint64_t osl_now_ns(void);
 
 /* Shows `done` of `total` for a stage; a new stage name starts a new bar. */
 void osl_progress(const char *stage, uint64_t done, uint64_t total);
+/* What the bar shows after took_ns, terminated and cut to out_bytes: stage, bar, percent, for bytes
+ * also how many and how fast, and the time left. */
+void osl_progress_text(char *out, size_t out_bytes, const char *stage, uint64_t done,
+                       uint64_t total, uint64_t took_ns);
 /* Wipes the bar. Harmless when there is none. */
 void osl_progress_end(void);
 /* No bar from here on (the answer is being written). */
