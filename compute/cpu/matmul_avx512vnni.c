@@ -11,6 +11,7 @@
 #include "platform/platform.h"
 
 #include <immintrin.h>
+#include <math.h>
 
 #include "x86_int8.h"
 #include "x86_tables.h"
@@ -32,7 +33,7 @@ _Static_assert(TILE_ROWS == 2 * LANES, "a tile is two vectors of rows");
 /* A block of 32 columns of a tile, rows in lanes. */
 struct tile_block {
     int8_t weight[DWORDS][TILE_ROWS][4];
-    float scale[TILE_ROWS];
+    float scale[TILE_ROWS];   /* of MXFP4 its exponent to base 2, so that applying it is exact */
     int32_t start[TILE_ROWS]; /* -128 times the sum of the block's weights */
 };
 _Static_assert(sizeof(struct tile_block) <= OSL_BLOCK_COLS * TILE_ROWS * 4,
@@ -106,14 +107,12 @@ OSL_INLINE void unpack_mxfp4(struct tile_block *to, int first, const uint8_t *co
         put_dword(to, j + 4, first, _mm512_shuffle_epi8(table, high), &sum);
     }
     _mm512_storeu_si512(to->start + first, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
-    /* half of 2^(e-127), the table being doubled: subnormal for e of 0 and 1 */
+    /* half of 2^(e-127), the table being doubled; 255 is NaN */
     __m512i e = _mm512_and_si512(head, _mm512_set1_epi32(255));
-    __m512i bits = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
-    __m512i small = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
-    bits = _mm512_mask_mov_epi32(bits, _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)), small);
+    __m512 exponent = _mm512_cvtepi32_ps(_mm512_sub_epi32(e, _mm512_set1_epi32(128)));
     __mmask16 nan = _mm512_cmpeq_epi32_mask(e, _mm512_set1_epi32(255));
-    bits = _mm512_mask_mov_epi32(bits, nan, _mm512_set1_epi32(0x7fc00000));
-    _mm512_storeu_si512(to->scale + first, bits);
+    exponent = _mm512_mask_mov_ps(exponent, nan, _mm512_set1_ps(NAN));
+    _mm512_storeu_ps(to->scale + first, exponent);
 }
 
 OSL_INLINE void unpack_q8_0(struct tile_block *to, int first, const uint8_t *const row[LANES],
@@ -216,10 +215,23 @@ OSL_INLINE void add_plane(const int count, const struct tile_block *block, const
     OSL_KEEP_ORDER;
 }
 
-/* 32 rows by `count` tokens; count and planes are constants here. Sums go on from what is in out,
- * or start. */
-OSL_INLINE void multiply_tile(const int count, const int planes, const struct tile_block *tile,
-                              const struct tokens *x, uint32_t rows, uint32_t blocks, bool start)
+/* total += dot * factor * scale of the row. vscalefps knows every special case and, unlike a
+ * multiplication, takes no turn from the products. */
+OSL_INLINE __m512 add_block(enum osl_dtype dtype, __m512 total, __m512i dot, __m512 factor,
+                            __m512 scale)
+{
+    __m512 value = _mm512_cvtepi32_ps(dot);
+    if (dtype == OSL_DTYPE_MXFP4) {
+        return _mm512_fmadd_ps(value, _mm512_scalef_ps(factor, scale), total);
+    }
+    return _mm512_fmadd_ps(_mm512_mul_ps(value, factor), scale, total);
+}
+
+/* 32 rows by `count` tokens; dtype, planes and count are constants here. Sums go on from what is in
+ * out, or start. */
+OSL_INLINE void multiply_tile(enum osl_dtype dtype, const int planes, const int count,
+                              const struct tile_block *tile, const struct tokens *x, uint32_t rows,
+                              uint32_t blocks, bool start)
 {
     __m512 total[2][TILE_TOKENS];
     __m512i dot[2][TILE_TOKENS];
@@ -256,10 +268,8 @@ OSL_INLINE void multiply_tile(const int count, const int planes, const struct ti
             float scale;
             memcpy(&scale, x->x[t] + at, sizeof scale);
             __m512 factor = _mm512_set1_ps(scale);
-            __m512 part0 = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[0][t]), factor);
-            __m512 part1 = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[1][t]), factor);
-            total[0][t] = _mm512_fmadd_ps(part0, scale0, total[0][t]);
-            total[1][t] = _mm512_fmadd_ps(part1, scale1, total[1][t]);
+            total[0][t] = add_block(dtype, total[0][t], dot[0][t], factor, scale0);
+            total[1][t] = add_block(dtype, total[1][t], dot[1][t], factor, scale1);
         }
         at += OSL_PACK_BLOCK_BYTES((size_t)planes);
         tile++;
@@ -271,24 +281,30 @@ OSL_INLINE void multiply_tile(const int count, const int planes, const struct ti
     }
 }
 
-#define MULTIPLY_TOKENS(name, planes)                                                              \
+typedef void multiply_fn(uint32_t count, const struct tile_block *tile, const struct tokens *x,
+                         uint32_t rows, uint32_t blocks, bool start);
+
+#define MULTIPLY_TOKENS(name, dtype, planes)                                                       \
     static void name(uint32_t count, const struct tile_block *tile, const struct tokens *x,        \
                      uint32_t rows, uint32_t blocks, bool start)                                   \
     {                                                                                              \
         switch (count) {                                                                           \
-        case 1: multiply_tile(1, planes, tile, x, rows, blocks, start); break;                     \
-        case 2: multiply_tile(2, planes, tile, x, rows, blocks, start); break;                     \
-        case 3: multiply_tile(3, planes, tile, x, rows, blocks, start); break;                     \
-        case 4: multiply_tile(4, planes, tile, x, rows, blocks, start); break;                     \
-        case 5: multiply_tile(5, planes, tile, x, rows, blocks, start); break;                     \
-        default: multiply_tile(6, planes, tile, x, rows, blocks, start); break;                    \
+        case 1: multiply_tile(dtype, planes, 1, tile, x, rows, blocks, start); break;              \
+        case 2: multiply_tile(dtype, planes, 2, tile, x, rows, blocks, start); break;              \
+        case 3: multiply_tile(dtype, planes, 3, tile, x, rows, blocks, start); break;              \
+        case 4: multiply_tile(dtype, planes, 4, tile, x, rows, blocks, start); break;              \
+        case 5: multiply_tile(dtype, planes, 5, tile, x, rows, blocks, start); break;              \
+        default: multiply_tile(dtype, planes, 6, tile, x, rows, blocks, start); break;             \
         }                                                                                          \
     }
-MULTIPLY_TOKENS(multiply_one_plane, 1)
-MULTIPLY_TOKENS(multiply_two_planes, 2)
+MULTIPLY_TOKENS(multiply_mxfp4_1, OSL_DTYPE_MXFP4, 1)
+MULTIPLY_TOKENS(multiply_mxfp4_2, OSL_DTYPE_MXFP4, 2)
+MULTIPLY_TOKENS(multiply_q8_0_1, OSL_DTYPE_Q8_0, 1)
+MULTIPLY_TOKENS(multiply_q8_0_2, OSL_DTYPE_Q8_0, 2)
 
 /* All tokens of a call. */
 struct call {
+    multiply_fn *multiply;
     const struct osl_act *x;
     const uint32_t *token_index;
     uint32_t tokens;
@@ -310,11 +326,7 @@ static void multiply_slab(const struct call *call, const struct tile_block *tile
             some.x[i] = q + token * x->q_stride;
             some.out[i] = call->out + (size_t)(t + i) * call->out_stride + row;
         }
-        if (x->planes == 2) {
-            multiply_two_planes(batch, tile, &some, rows, blocks, first == 0);
-        } else {
-            multiply_one_plane(batch, tile, &some, rows, blocks, first == 0);
-        }
+        call->multiply(batch, tile, &some, rows, blocks, first == 0);
         pass_blocks(ahead, blocks);
     }
 }
@@ -353,7 +365,8 @@ void osl_avx512_matmul_mxfp4(float *out, uint32_t out_stride, const void *weight
                              const struct osl_act *x, const uint32_t *token_index, uint32_t tokens,
                              void *scratch)
 {
-    struct call call = {x, token_index, tokens, out, out_stride};
+    multiply_fn *multiply = x->planes == 2 ? multiply_mxfp4_2 : multiply_mxfp4_1;
+    struct call call = {multiply, x, token_index, tokens, out, out_stride};
     matmul(OSL_DTYPE_MXFP4, &call, weight, row_bytes, rows, cols, scratch);
 }
 
@@ -361,6 +374,7 @@ void osl_avx512_matmul_q8_0(float *out, uint32_t out_stride, const void *weight,
                             uint32_t rows, uint32_t cols, const struct osl_act *x,
                             const uint32_t *token_index, uint32_t tokens, void *scratch)
 {
-    struct call call = {x, token_index, tokens, out, out_stride};
+    multiply_fn *multiply = x->planes == 2 ? multiply_q8_0_2 : multiply_q8_0_1;
+    struct call call = {multiply, x, token_index, tokens, out, out_stride};
     matmul(OSL_DTYPE_Q8_0, &call, weight, row_bytes, rows, cols, scratch);
 }
