@@ -2,10 +2,12 @@
  *
  * The plain table is the specification: f32 arithmetic, no quantised activations, written to be
  * obviously right, compiled without contraction. Faster tables quantise activations to 16 bits per
- * 32 for Q8_0 and MXFP4 weights (osl_act), as two planes of int8 so that the int8 dot products of
- * the hardware do all the work; other weight types multiply f32 activations. 8 bits alone were
+ * 32 for Q8_0 and MXFP4 weights (osl_act), as two planes of bytes so that the int8 dot products of
+ * the hardware do all the work; other weight types multiply f32 activations. The second plane
+ * costs arithmetic, which decode has to spare, and no bytes. 8 bits alone for every product were
  * measured on the fixtures to move log-probabilities by 0.03 to 0.08, and by 0.3 where a token's
- * routing flipped; the second plane costs arithmetic, which decode has to spare, and no bytes.
+ * routing flipped; a table that packs spends them in prefill where the executor asks for one
+ * plane, see executor_prefill.h.
  *
  * Promises that every table keeps, because the executor relies on them:
  *  - a result depends only on the row of the weight and the activations of its own token: never

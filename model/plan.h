@@ -9,6 +9,8 @@
 #include "ossicle.h"
 
 #define OSL_CONTEXT_DEFAULT 4096
+/* Larger steps unpack weights less often: on 2 Zen 5 cores 1,024 tokens read a prompt of 2,048 3 %
+ * faster and 2,048 tokens 5 %, for 90 and 270 MB more, and progress is told as rarely. */
 #define OSL_PREFILL_DEFAULT 512
 #define OSL_PREFILL_MAX 4096
 #define OSL_MARKS_DEFAULT 8
