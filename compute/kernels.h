@@ -48,7 +48,8 @@
 /* A packed row, for tables whose matmul wants all of an activation in one stream: blocks of a f32
  * scale and then one or two planes of 32 bytes. One plane: value = (byte - 128) * scale, 8 bits.
  * Two: the first is the high one, value = (256 * high + low - 32768) * scale, 16 bits. Where
- * pack_signed is set bytes are int8: value = byte * scale, and (256 * high + low) * scale. */
+ * pack_signed is set bytes are int8: value = byte * scale, and (256 * high + low) * scale. Where
+ * pack_words is set two planes are int16 [32]: value = integer * scale. */
 #define OSL_PACK_BLOCK_BYTES(planes) (4 + 32 * (planes))
 #define OSL_PACK_ROW_BYTES(cols, planes) ((cols) / 32 * OSL_PACK_BLOCK_BYTES(planes))
 #define OSL_PACK_LIMIT(planes) ((planes) == 2 ? OSL_ACT_LIMIT : 127)
@@ -203,6 +204,7 @@ struct osl_kernels {
     osl_quantize_fn *quantize;
     osl_pack_fn *pack; /* what quantized types read in matmul; NULL: what quantize makes */
     bool pack_signed;
+    bool pack_words;
     osl_rmsnorm_fn *rmsnorm;
     osl_swiglu_fn *swiglu;
     osl_rope_fn *rope;

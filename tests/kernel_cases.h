@@ -103,6 +103,7 @@ struct case_act {
     int32_t *sum;
     uint8_t *packed[3]; /* by planes, where the table packs */
     bool pack_signed;
+    bool pack_words;
 };
 
 /* Packed rows are apart by an odd number of words. */
@@ -152,6 +153,7 @@ static inline void case_act_make(struct case_act *x, const struct osl_kernels *k
     x->scale = case_alloc(tokens * (size_t)x->act.block_stride * sizeof *x->scale);
     x->sum = case_alloc(tokens * (size_t)x->act.block_stride * sizeof *x->sum);
     x->pack_signed = k->pack_signed;
+    x->pack_words = k->pack_words;
     for (uint32_t planes = 1; planes <= 2; planes++) {
         x->packed[planes] = case_alloc(tokens * (size_t)case_pack_stride(cols, planes));
     }
@@ -207,6 +209,11 @@ static inline double case_packed_value(const struct case_act *x, uint32_t planes
                            (size_t)(c / 32) * OSL_PACK_BLOCK_BYTES(planes);
     float scale;
     memcpy(&scale, block, sizeof scale);
+    if (planes == 2 && x->pack_words) {
+        int16_t word;
+        memcpy(&word, block + 4 + 2 * (size_t)(c % 32), sizeof word);
+        return (double)word * (double)scale;
+    }
     const uint8_t *high = block + 4 + c % 32;
     const uint8_t *low = high + 32;
     int32_t integer;

@@ -76,7 +76,7 @@ bool osl_cpu_has_avx512vnni(void)
            has(f.leaf7_ecx, LEAF7_ECX_AVX512VNNI);
 }
 
-#define X86_TABLE(table_name, level, pack_fn, int8_peak, int8_products, float_peak)            \
+#define X86_TABLE(table_name, level, words, int8_peak, int8_products, float_peak)              \
     {                                                                                          \
         .name = table_name,                                                                    \
         .quantized = {[OSL_DTYPE_Q8_0] = true, [OSL_DTYPE_MXFP4] = true},                      \
@@ -91,7 +91,8 @@ bool osl_cpu_has_avx512vnni(void)
                    [OSL_DTYPE_Q8_0] = osl_##level##_matmul_q8_0,                               \
                    [OSL_DTYPE_MXFP4] = osl_##level##_matmul_mxfp4},                            \
         .quantize = osl_##level##_quantize,                                                    \
-        .pack = (pack_fn),                                                                     \
+        .pack = osl_##level##_pack,                                                            \
+        .pack_words = (words),                                                                 \
         .rmsnorm = osl_##level##_rmsnorm,                                                      \
         .swiglu = osl_##level##_swiglu,                                                        \
         .rope = osl_##level##_rope,                                                            \
@@ -111,6 +112,6 @@ bool osl_cpu_has_avx512vnni(void)
     }
 
 const struct osl_kernels osl_kernels_avx2 =
-    X86_TABLE("avx2", avx2, NULL, osl_peak_vpmaddubsw_ymm, 2, osl_peak_fma_ymm);
+    X86_TABLE("avx2", avx2, true, osl_peak_vpmaddubsw_ymm, 2, osl_peak_fma_ymm);
 const struct osl_kernels osl_kernels_avx512vnni =
-    X86_TABLE("avx512vnni", avx512, osl_avx512_pack, osl_peak_vpdpbusd_zmm, 2, osl_peak_fma_zmm);
+    X86_TABLE("avx512vnni", avx512, false, osl_peak_vpdpbusd_zmm, 2, osl_peak_fma_zmm);

@@ -28,6 +28,7 @@
 
 OSL_X86_KERNELS(avx2);
 OSL_X86_KERNELS(avx512);
+osl_pack_fn osl_avx2_pack;
 osl_pack_fn osl_avx512_pack;
 
 #endif
