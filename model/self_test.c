@@ -14,7 +14,7 @@
 #define GROUP 4u
 #define KEYS 128u
 
-/* int8 activations keep about half a percent of each product, so results may differ from the
+/* Activations of 8 bits keep about half a percent of each product, so results may differ from the
  * plain ones by this much of the sum of magnitudes; f32 paths differ by rounding alone. */
 #define TOLERANCE_QUANTIZED 0.01f
 #define TOLERANCE_F32 1e-4f
@@ -30,6 +30,7 @@ struct check {
     int8_t q[TOKENS * OSL_ACT_ROW_BYTES(COLS)];
     float scale[TOKENS * COLS / OSL_BLOCK_COLS];
     int32_t sum[TOKENS * COLS / OSL_BLOCK_COLS];
+    _Alignas(4) uint8_t packed[TOKENS * OSL_PACK_ROW_BYTES(COLS, 2)];
     uint8_t weight[ROWS * COLS * 4];
     float want[TOKENS * COLS], got[TOKENS * COLS];
     _Alignas(64) uint8_t scratch[OSL_MATMUL_SCRATCH_BYTES(COLS)];
@@ -96,6 +97,18 @@ static void fill_weight(struct check *c, enum osl_dtype dtype)
     }
 }
 
+/* The inputs as a table's matmul reads them where it packs. */
+static struct osl_act pack(struct check *c, uint32_t planes)
+{
+    uint32_t stride = OSL_PACK_ROW_BYTES(COLS, planes);
+    for (uint32_t t = 0; t < TOKENS; t++) {
+        c->kernels->pack(c->packed + t * stride, c->x + t * COLS, COLS, planes);
+    }
+    return (struct osl_act){
+        .f32 = c->x, .f32_stride = COLS, .q = (int8_t *)c->packed, .q_stride = stride,
+        .planes = planes};
+}
+
 static void check_matmul(struct check *c, enum osl_dtype dtype)
 {
     fill_weight(c, dtype);
@@ -115,10 +128,15 @@ static void check_matmul(struct check *c, enum osl_dtype dtype)
     report(c, what, worst_of(c->got, c->want, ROWS), tolerance);
     c->plain->matmul[dtype](c->want, ROWS, c->weight, row_bytes, ROWS, COLS, &act, NULL, TOKENS,
                             c->scratch);
-    c->kernels->matmul[dtype](c->got, ROWS, c->weight, row_bytes, ROWS, COLS, &act, NULL, TOKENS,
-                              c->scratch);
-    snprintf(what, sizeof what, "matmul %s", osl_dtype_name(dtype));
-    report(c, what, worst_of(c->got, c->want, TOKENS * ROWS), tolerance);
+    bool packs = c->kernels->pack != NULL && c->kernels->quantized[dtype];
+    for (uint32_t planes = packs ? 2 : 0, left = packs ? 2 : 1; left > 0; left--, planes = 1) {
+        const struct osl_act in = packs ? pack(c, planes) : act;
+        c->kernels->matmul[dtype](c->got, ROWS, c->weight, row_bytes, ROWS, COLS, &in, NULL,
+                                  TOKENS, c->scratch);
+        snprintf(what, sizeof what, planes == 1 ? "matmul %s, 8 bits" : "matmul %s",
+                 osl_dtype_name(dtype));
+        report(c, what, worst_of(c->got, c->want, TOKENS * ROWS), tolerance);
+    }
 }
 
 static void check_attention(struct check *c, enum osl_kv_type type)
