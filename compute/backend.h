@@ -90,6 +90,7 @@ struct osl_backend_ops {
 /* First member of whatever a backend is. */
 struct osl_backend {
     const struct osl_backend_ops *ops;
+    uint32_t decode_tokens; /* a DECODE step may have so many; 0: 1 */
 };
 
 /* Runs one step. OSL_OK, OSL_DEVICE, or OSL_ABORTED: then positions >= position_first hold garbage

@@ -81,7 +81,14 @@ static uint64_t kinds_bytes(const struct osl_plan *plan)
     return round_up(((uint64_t)plan->context_tokens + 7) / 8, 64);
 }
 
-static void place_session(ossicle *engine, uint8_t *memory)
+/* A place for each token where the text may go on as it did before. */
+static uint64_t lookup_bytes(const struct osl_plan *plan)
+{
+    return plan->limits.decode_tokens > 1 ? osl_lookup_index_bytes(plan->context_tokens) : 0;
+}
+
+/* Returns the memory behind it: of the lookup. */
+static uint8_t *place_session(ossicle *engine, uint8_t *memory)
 {
     const struct osl_plan *plan = &engine->plan;
     struct osl_session *session = &engine->session;
@@ -92,15 +99,17 @@ static void place_session(ossicle *engine, uint8_t *memory)
     at += kinds_bytes(plan);
     session->stage = (char *)at;
     session->stage_bytes = plan->text_bytes;
-    at += plan->text_bytes;
+    at += round_up(plan->text_bytes, 64);
     engine->answer.text = (char *)at;
     engine->answer.text_capacity = plan->text_bytes;
+    at += round_up(plan->text_bytes, 64);
+    return at;
 }
 
 uint64_t osl_session_bytes(const struct osl_plan *plan)
 {
     return round_up((uint64_t)plan->context_tokens * sizeof(int32_t), 64) + kinds_bytes(plan) +
-           2 * plan->text_bytes;
+           2 * round_up(plan->text_bytes, 64) + lookup_bytes(plan);
 }
 
 static enum osl_status start_backend(ossicle *engine, uint8_t *memory, void *backend_memory,
@@ -183,12 +192,13 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
         osl_sampler_init(region(memory, plan, OSL_REGION_SAMPLER), plan->bytes[OSL_REGION_SAMPLER],
                          engine->hparams.shape.vocab);
     place_cache(engine, memory);
-    place_session(engine, memory);
+    uint8_t *lookup_memory = place_session(engine, memory);
     status = start_backend(engine, memory, backend_memory, config);
     if (status == OSL_OK && plan->device.vulkan) {
         status = osl_engine_start_device(engine, config);
     }
     if (status == OSL_OK) {
+        osl_lookup_boot(engine, config->lookup, lookup_memory);
         osl_session_reset(engine);
         status = osl_map_check(&engine->gguf.file, &engine->gguf.map, &engine->error);
     }
@@ -316,6 +326,8 @@ void ossicle_stats(const ossicle *engine, struct ossicle_stats *out)
         .prefill_ns = engine->prefill_ns,
         .decode_tokens = engine->decode_tokens,
         .decode_ns = engine->decode_ns,
+        .drafted_tokens = engine->lookup.drafted,
+        .accepted_tokens = engine->lookup.accepted,
         .weight_bytes_last_step = engine->decode_weight_bytes,
         .model_bytes = engine->gguf.file.bytes,
         .model_parameters = engine->weights.parameters,

@@ -5,6 +5,7 @@
 #include "compute/backend.h"
 #include "constrain.h"
 #include "harmony.h"
+#include "lookup.h"
 #include "plan.h"
 #include "sampler.h"
 #include "special.h"
@@ -122,6 +123,7 @@ struct ossicle {
     struct osl_session session;
     struct osl_answer answer;
     struct osl_ahead ahead;
+    struct osl_lookup lookup;
     struct osl_error error;
     atomic_bool cancel;
     uint64_t boot_ns, prefill_ns, decode_ns;
@@ -175,6 +177,10 @@ OSL_MUST_USE enum osl_status osl_read_run(ossicle *engine, const struct osl_step
  * the conversation's. OK, ABORTED, IO or DEVICE (tell osl_recover_lost). */
 OSL_MUST_USE enum osl_status osl_read_step(ossicle *engine, enum osl_step_kind kind,
                                            uint32_t tokens);
+/* The conversation's last token and `length` drafted ones behind it by one decode step, with logits
+ * of them all; only the first counts as read. As osl_read_step. */
+OSL_MUST_USE enum osl_status osl_read_drafted(ossicle *engine, const int32_t *draft,
+                                              uint32_t length);
 /* The next tokens are in the cache; captures marks. For whoever runs steps by himself. */
 void osl_read_note(ossicle *engine, enum osl_step_kind kind, uint32_t tokens);
 bool osl_read_was_decode(const ossicle *engine, uint32_t position);
@@ -199,6 +205,14 @@ OSL_MUST_USE enum osl_status osl_pick_next(ossicle *engine, int32_t *token_out);
 bool osl_pick_goes_on(const ossicle *engine);
 /* Nothing is under way any more: before any other use of the backend. */
 void osl_pick_stop(ossicle *engine);
+
+/* lookup.c: memory of osl_lookup_index_bytes, after the backend is there; then at every answer. */
+void osl_lookup_boot(ossicle *engine, enum ossicle_lookup mode, void *memory);
+void osl_lookup_begin(ossicle *engine);
+/* The last token is the one that was drafted there: it is read, its logits are row lookup.row. */
+bool osl_lookup_goes_on(ossicle *engine);
+/* A decode step of the last token, with a draft where one pays. As osl_read_step. */
+OSL_MUST_USE enum osl_status osl_lookup_step(ossicle *engine);
 
 /* answer.c */
 void osl_answer_take(ossicle *engine, int32_t token, struct ossicle_event *event);

@@ -125,6 +125,7 @@ enum ossicle_status ossicle_begin(ossicle *engine, const struct ossicle_sampling
     answer->stopped = false;
     answer->text_bytes = 0;
     seed_penalties(engine);
+    osl_lookup_begin(engine);
     osl_parser_init(&answer->parser, OSL_PARSE_TOLERANT, "assistant");
     osl_constrain_begin(&answer->constrain, engine->tokenizer, session->tool_list,
                         session->tools.count);
@@ -140,7 +141,8 @@ enum ossicle_status ossicle_begin(ossicle *engine, const struct ossicle_sampling
 static enum osl_status run_step(ossicle *engine, enum osl_step_kind kind, uint32_t tokens)
 {
     uint64_t start_ns = osl_clock_ns();
-    enum osl_status status = osl_read_step(engine, kind, tokens);
+    enum osl_status status = kind == OSL_STEP_DECODE ? osl_lookup_step(engine)
+                                                     : osl_read_step(engine, kind, tokens);
     uint64_t took_ns = osl_clock_ns() - start_ns;
     if (status != OSL_OK) {
         return status;
@@ -219,10 +221,14 @@ static void step_prefill(ossicle *engine, struct ossicle_event *event)
     }
 }
 
-/* The last token into the cache, unless it is or the backend sees to it. */
+/* The last token into the cache, unless it is, was drafted there, or the backend sees to it. */
 static enum osl_status read_last(ossicle *engine)
 {
     if (engine->session.read == engine->session.count || osl_pick_goes_on(engine)) {
+        return OSL_OK;
+    }
+    if (osl_lookup_goes_on(engine)) {
+        engine->decode_tokens++;
         return OSL_OK;
     }
     osl_pick_stop(engine);

@@ -81,6 +81,8 @@ enum ossicle_device {
     OSSICLE_DEVICE_CPU = 1,
     OSSICLE_DEVICE_VULKAN = 2, /* device_index, or the best there is; fails rather than fall back */
 };
+/* Drafts in CPU steps, of what was said before: the same text. AUTO: where it pays; ON: tests. */
+enum ossicle_lookup { OSSICLE_LOOKUP_AUTO = 0, OSSICLE_LOOKUP_OFF = 1, OSSICLE_LOOKUP_ON = 2 };
 enum ossicle_kv { OSSICLE_KV_F16 = 0, OSSICLE_KV_Q8 = 1 };
 enum ossicle_weights {
     OSSICLE_WEIGHTS_AUTO = 0,     /* mapped, which was measured to decode no slower */
@@ -113,6 +115,7 @@ struct ossicle_config {
     bool vulkan_as_card;          /* tests: a software device gets what a discrete GPU would */
     bool profile;                 /* time every kind of op, for ossicle_times */
     enum ossicle_kv kv;
+    enum ossicle_lookup lookup;
     enum ossicle_weights weights;
     const char *cpu_level;        /* NULL: best; else a name ossicle_stats may report */
     uint32_t ahead_tokens;        /* tokens that a GPU may pick ahead of the program, 0: as many as
@@ -401,7 +404,7 @@ struct ossicle_stats {
     uint32_t threads;
     uint64_t boot_ns;
     uint64_t prefill_tokens, prefill_ns; /* since boot */
-    uint64_t decode_tokens, decode_ns;
+    uint64_t decode_tokens, decode_ns, drafted_tokens, accepted_tokens; /* by lookup */
     uint64_t weight_bytes_last_step; /* read by the last decode step */
     uint64_t model_bytes;
     uint64_t model_parameters;

@@ -142,6 +142,7 @@ static enum osl_status pick_here(ossicle *engine, int32_t *token_out)
     const float *logits = NULL;
     status = osl_backend_logits(engine->backend, &logits);
     if (status == OSL_OK) {
+        logits += (uint64_t)engine->lookup.row * engine->hparams.shape.vocab;
         *token_out = osl_sampler_pick(engine->sampler, logits, token_count, allowed);
     }
     return status;

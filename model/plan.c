@@ -101,6 +101,7 @@ static enum osl_status settle_options(const struct ossicle_config *config,
         (status = check_range("marks", plan->marks, 1, OSL_MARKS_MAX, error)) ||
         (status = check_range("text bytes", plan->text_bytes, 1024, OSL_TEXT_BYTES_MAX, error)) ||
         (status = check_range("device", config->device, 0, OSSICLE_DEVICE_VULKAN, error)) ||
+        (status = check_range("lookup", config->lookup, 0, OSSICLE_LOOKUP_ON, error)) ||
         (status = check_range("kv type", config->kv, 0, OSSICLE_KV_Q8, error)) ||
         (status = check_range("weights", config->weights, 0, OSSICLE_WEIGHTS_RESIDENT, error))) {
         return status;
@@ -156,6 +157,22 @@ static enum osl_status plan_device(const struct ossicle_config *config,
     plan->bytes[OSL_REGION_DEVICE_ACTIVATIONS] = need->activations_bytes;
     plan->bytes[OSL_REGION_DEVICE_LOGITS] = need->logits_bytes;
     return OSL_OK;
+}
+
+/* What a decode step may draft, and its logits. A GPU takes one token, and so does the CPU that
+ * takes over from one. */
+static void plan_lookup(const struct ossicle_config *config, struct osl_plan *plan)
+{
+    struct osl_executor_limits *limits = &plan->limits;
+    limits->decode_tokens = 1;
+    if (config->lookup != OSSICLE_LOOKUP_OFF && !plan->device.vulkan && !config->tokens_only) {
+        limits->decode_tokens = plan->prefill_tokens < OSL_DECODE_TOKENS_MAX
+                                    ? plan->prefill_tokens
+                                    : OSL_DECODE_TOKENS_MAX;
+    }
+    if (limits->logits_rows < limits->decode_tokens) {
+        limits->logits_rows = limits->decode_tokens;
+    }
 }
 
 static void plan_cache(const struct osl_shape *shape, struct osl_plan *plan)
@@ -280,6 +297,7 @@ enum osl_status osl_plan_build(const struct ossicle_config *config, const struct
     if ((status = plan_device(config, schedule, plan, error)) != OSL_OK) {
         return status;
     }
+    plan_lookup(config, plan);
     plan_cache(shape, plan);
     plan_buffers(shape, plan);
     status = osl_tokenizer_need(gguf, plan->text_bytes, &plan->bytes[OSL_REGION_TOKENIZER], error);

@@ -34,6 +34,29 @@ enum osl_status osl_read_run(ossicle *engine, const struct osl_step *step)
                             : status;
 }
 
+/* Rows that a step may write. A decode step counts as if it had a draft of any length: what becomes
+ * of the rings later must not depend on whether one was worth its time. */
+static uint32_t reach(const ossicle *engine, const struct osl_step *step)
+{
+    uint32_t drafted = engine->plan.prefill_tokens < OSL_DECODE_TOKENS_MAX
+                           ? engine->plan.prefill_tokens
+                           : OSL_DECODE_TOKENS_MAX;
+    bool decode = step->kind == OSL_STEP_DECODE;
+    return step->position_first + (decode ? drafted : step->token_count);
+}
+
+/* Of the step's tokens the first `kept` count as read. */
+static enum osl_status run(ossicle *engine, const struct osl_step *step, uint32_t kept)
+{
+    OSL_ASSERT(!engine->lost && !engine->ahead.live);
+    osl_read_reaches(engine, reach(engine, step));
+    enum osl_status status = osl_read_run(engine, step);
+    if (status == OSL_OK) {
+        osl_read_note(engine, step->kind, kept);
+    }
+    return status;
+}
+
 enum osl_status osl_read_step(ossicle *engine, enum osl_step_kind kind, uint32_t tokens)
 {
     struct osl_session *session = &engine->session;
@@ -45,13 +68,24 @@ enum osl_status osl_read_step(ossicle *engine, enum osl_step_kind kind, uint32_t
         .logits_row_first = tokens - 1,
         .logits_row_count = session->read + tokens == session->count ? 1 : 0,
     };
-    OSL_ASSERT(!engine->lost && !engine->ahead.live);
-    osl_read_reaches(engine, session->read + tokens);
-    enum osl_status status = osl_read_run(engine, &step);
-    if (status == OSL_OK) {
-        osl_read_note(engine, kind, tokens);
-    }
-    return status;
+    return run(engine, &step, tokens);
+}
+
+enum osl_status osl_read_drafted(ossicle *engine, const int32_t *draft, uint32_t length)
+{
+    struct osl_session *session = &engine->session;
+    int32_t tokens[OSL_DECODE_TOKENS_MAX];
+    OSL_ASSERT(session->read + 1 == session->count && length < OSL_DECODE_TOKENS_MAX);
+    tokens[0] = session->tokens[session->read];
+    memcpy(tokens + 1, draft, length * sizeof *draft);
+    const struct osl_step step = {
+        .kind = OSL_STEP_DECODE,
+        .token_count = 1 + length,
+        .position_first = session->read,
+        .tokens = tokens,
+        .logits_row_count = 1 + length,
+    };
+    return run(engine, &step, 1);
 }
 
 void osl_read_reaches(ossicle *engine, uint32_t position)

@@ -89,8 +89,8 @@ static inline void answer_with(ossicle *engine, struct ossicle_sampling *samplin
                                struct outcome *out)
 {
     struct answer_log log;
-    struct ossicle_bias bias[3];
-    if (!sampling->raw) {
+    struct ossicle_bias bias[BIAS_MAX];
+    if (!sampling->raw || few_tokens > 0) {
         bias_ends(engine, bias, sampling);
     }
     MUST(engine, ossicle_begin(engine, sampling));

@@ -179,7 +179,7 @@ static void stop_strings_end_the_answer(void **state)
     struct ossicle_sampling sampling;
     ossicle_sampling_init(&sampling);
     uint32_t stopped = 0;
-    struct ossicle_bias bias[3];
+    struct ossicle_bias bias[BIAS_MAX];
     bias_ends(rig.engine, bias, &sampling);
     for (sampling.seed = 0; sampling.seed < 12; sampling.seed++) {
         sampling.stops[0] = "e";

@@ -223,7 +223,7 @@ static void filters_are_the_hosts(void **state)
             bench.fake.list_most = lists == 2 ? 60 : FAKE_VOCAB_MAX;
             MUST(engine, ossicle_open(engine, NULL));
             MUST(engine, ossicle_say(engine, OSSICLE_USER, "filter", 6));
-            struct ossicle_bias bias[3];
+            struct ossicle_bias bias[BIAS_MAX];
             bias_ends(engine, bias, &sampling);
             MUST(engine, ossicle_begin(engine, &sampling));
             log_answer(engine, lists ? &got : &want);

@@ -327,4 +327,9 @@ void osl_host_answer_stats(const struct osl_host_engine *engine,
                  stats.threads, stats.cpu_level, (unsigned long long)answer->sampling.seed,
                  osl_host_answer_reason(answer), on_gpu ? ", on " : "", on_gpu ? stats.device : "",
                  stats.device_restarts > 0 ? ", restarted after it was lost" : "");
+    if (stats.drafted_tokens > 0) {
+        osl_complain("%llu tokens drafted, %llu accepted",
+                     (unsigned long long)stats.drafted_tokens,
+                     (unsigned long long)stats.accepted_tokens);
+    }
 }

@@ -76,6 +76,9 @@ void osl_bench_json_row(const struct osl_host_engine *engine, const struct osl_b
     }
     osl_out_text(" ]");
     print_rates(row);
+    osl_out_format(",\n    \"drafted_tokens\": %llu,\n    \"accepted_tokens\": %llu",
+                   (unsigned long long)stats.drafted_tokens,
+                   (unsigned long long)stats.accepted_tokens);
     osl_out_format(",\n    \"device_tier\": \"%s\",\n    \"dispatches_per_token\": %u,\n"
                    "    \"barriers_per_token\": %u,\n    \"submissions_per_token\": %u",
                    stats.device_tier, stats.dispatches_per_token, stats.barriers_per_token,

@@ -322,6 +322,9 @@ static enum ossicle_status run(const struct osl_args *args)
         return OSSICLE_ARGUMENT;
     }
     enum ossicle_status status = osl_host_engine_configure(args, &bench.engine);
+    if (!osl_option_given(args, "--lookup")) { /* a token a step is what is compared */
+        bench.engine.config.lookup = OSSICLE_LOOKUP_OFF;
+    }
     if (status != OSSICLE_OK) {
         return status;
     }

@@ -85,7 +85,9 @@ static void print_json(const struct osl_host_engine *engine, const struct osl_ho
                    (double)stats.boot_ns / 1e6, (double)answer->first_ns / 1e6);
     put_speed("prompt", answer->prompt_tokens, answer->prompt_ns);
     put_speed("predicted", answer->written_tokens, answer->written_ns);
-    osl_out_text("}, \"device\": ");
+    osl_out_format("}, \"lookup\": {\"drafted\": %llu, \"accepted\": %llu}, \"device\": ",
+                   (unsigned long long)stats.drafted_tokens,
+                   (unsigned long long)stats.accepted_tokens);
     osl_out_json_text(stats.device);
     osl_out_format(", \"device_tier\": \"%s\", \"device_restarts\": %u}\n", stats.device_tier,
                    stats.device_restarts);

@@ -50,6 +50,8 @@ static void fill_config(const struct osl_args *args, struct osl_host_engine *eng
     static const enum ossicle_weights weights[] = {OSSICLE_WEIGHTS_AUTO, OSSICLE_WEIGHTS_MAPPED,
                                                    OSSICLE_WEIGHTS_RESIDENT};
     static const enum ossicle_kv kv[] = {OSSICLE_KV_F16, OSSICLE_KV_Q8};
+    static const enum ossicle_lookup lookups[] = {OSSICLE_LOOKUP_AUTO, OSSICLE_LOOKUP_OFF,
+                                                  OSSICLE_LOOKUP_ON};
     const struct osl_profile *profile = &engine->profile;
     struct ossicle_config *config = &engine->config;
     engine->verbose = args->verbose;
@@ -62,6 +64,7 @@ static void fill_config(const struct osl_args *args, struct osl_host_engine *eng
     config->kv = osl_option_given(args, "--kv") ? kv[args->kv] : profile->kv;
     config->weights =
         osl_option_given(args, "--weights") ? weights[args->weights] : profile->weights;
+    config->lookup = lookups[args->lookup];
     config->cpu_level = args->cpu_level;
     config->budget_bytes = args->budget_bytes > 0 ? args->budget_bytes : profile->budget_bytes;
     config->log = log_line;

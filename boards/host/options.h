@@ -51,7 +51,7 @@ struct osl_args {
     /* loading a model */
     const char *model, *board, *cpu_level;
     uint32_t context, threads, prefill;
-    int device, kv, weights, tier; /* choices; all but device only when given */
+    int device, kv, weights, tier, lookup; /* choices; all but device only when given */
     int32_t device_index;          /* -1: not given */
     bool validation, as_card, profile;
     uint64_t budget_bytes;

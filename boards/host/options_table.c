@@ -6,6 +6,7 @@
 #define COMPUTES (LOADS & ~(uint32_t)OSL_CMD_TOKENIZE)
 #define USES_DEVICE (COMPUTES | OSL_CMD_SELFTEST)
 #define TALKS (OSL_CMD_RUN | OSL_CMD_CHAT)
+#define WRITES (TALKS | OSL_CMD_PLAN | OSL_CMD_BENCH)
 #define CONTEXT_TOKENS_MIN 16
 #define CONTEXT_TOKENS_MAX 1048576
 #define PREFILL_TOKENS_MAX 4096
@@ -19,6 +20,7 @@
 
 static const char *const device_choices[] = {"auto", "cpu", "vulkan", NULL};
 static const char *const tier_choices[] = {"base", "subgroup", "fp16", "dot", "matrix", NULL};
+static const char *const lookup_choices[] = {"auto", "off", "on", NULL};
 static const char *const kv_choices[] = {"f16", "q8", NULL};
 static const char *const weights_choices[] = {"auto", "mapped", "resident", NULL};
 static const char *const reasoning_choices[] = {"medium", "low", "high", NULL};
@@ -53,6 +55,9 @@ const struct osl_option osl_options[] = {
      "auto (mapped), mapped (page cache, starts at once) or resident (read first, never evicted)",
      0, 0,
      weights_choices},
+    {"--lookup", NULL, OSL_KIND_CHOICE, WRITES, FIELD(lookup), "WHEN",
+     "draft from what was said before: auto (where it pays; bench: off), on or off", 0, 0,
+     lookup_choices},
     {"--budget", NULL, OSL_KIND_BYTES, LOADS, FIELD(budget_bytes), "BYTES",
      "most memory all told: 14G is 14e9, 14GiB is 14 x 2^30 (default: the board's)", 0, 0, NULL},
     {"--prefill", NULL, OSL_KIND_UINT, LOADS, FIELD(prefill), "N",

@@ -217,7 +217,7 @@ enum osl_status osl_cpu_backend_init(void *memory, uint64_t bytes,
     }
     struct cpu_backend *cpu = memory;
     *cpu = (struct cpu_backend){
-        .face.ops = &cpu_ops,
+        .face = {.ops = &cpu_ops, .decode_tokens = config->executor.limits.decode_tokens},
         .schedule = config->executor.schedule,
         .marks = config->marks,
         .mark_bytes = osl_cpu_mark_bytes(config->executor.schedule),
