@@ -77,6 +77,16 @@ struct osl_act {
 typedef void osl_matvec_fn(float *out, const void *weight, uint64_t row_bytes, uint32_t rows,
                            uint32_t cols, const struct osl_act *x);
 
+/* The same for 2 or more tokens: out[t][r] of token t, whose row is row 0 of x[t]. Each token gets
+ * matvec's bits, whatever the others are.
+ *   scratch  OSL_MATVEC_TOKENS_SCRATCH_BYTES(cols, tokens) bytes private to the thread, 64-byte
+ *            aligned: the activations as the rows want them */
+typedef void osl_matvec_tokens_fn(float *const *out, const void *weight, uint64_t row_bytes,
+                                  uint32_t rows, uint32_t cols, const struct osl_act *x,
+                                  uint32_t tokens, void *scratch);
+#define OSL_MATVEC_TOKENS_SCRATCH_BYTES(cols, tokens) \
+    ((uint64_t)(tokens) * ((cols) / 32 + 3) * 128)
+
 /* out[t * out_stride + r] = sum_c weight[r][c] * x[token(t)][c], t in [0, tokens), r in [0, rows),
  * token(t) = token_index ? token_index[t] : t, the row of x that is read.
  *   scratch  OSL_MATMUL_SCRATCH_BYTES(cols) bytes private to the thread, 64-byte aligned: a tile
@@ -200,6 +210,7 @@ struct osl_kernels {
     const char *name; /* "plain", "avx2", "avx512vnni", "neon", "dotprod", "i8mm" */
     bool quantized[OSL_DTYPE_END]; /* weight types whose kernels read q/scale/sum */
     osl_matvec_fn *matvec[OSL_DTYPE_END];
+    osl_matvec_tokens_fn *matvec_tokens[OSL_DTYPE_END]; /* NULL: matvec, token by token */
     osl_matmul_fn *matmul[OSL_DTYPE_END];
     osl_quantize_fn *quantize;
     osl_pack_fn *pack; /* what quantized types read in matmul; NULL: what quantize makes */

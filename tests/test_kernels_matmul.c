@@ -219,6 +219,49 @@ static void matvec_rows_do_not_depend_on_the_call(void **state)
     }
 }
 
+/* Several tokens at once: each gets matvec's bits. The scratch is no larger than promised. */
+static void check_tokens(const struct problem *p, uint32_t tokens)
+{
+    struct osl_act x[8];
+    float one[23];
+    float all[8][23];
+    float *out[8];
+    for (uint32_t t = 0; t < tokens; t++) {
+        x[t] = p->x.act;
+        x[t].f32 += (size_t)t * p->x.act.f32_stride;
+        x[t].q += (size_t)t * p->x.act.q_stride;
+        x[t].scale += (size_t)t * p->x.act.block_stride;
+        x[t].sum += (size_t)t * p->x.act.block_stride;
+        out[t] = all[(t * 3 + 1) % 8]; /* in no order */
+    }
+    void *scratch = case_alloc(OSL_MATVEC_TOKENS_SCRATCH_BYTES(p->cols, tokens));
+    p->k->matvec_tokens[p->dtype](out, p->weight, p->row_bytes, p->rows, p->cols, x, tokens,
+                                  scratch);
+    for (uint32_t t = 0; t < tokens; t++) {
+        p->k->matvec[p->dtype](one, p->weight, p->row_bytes, p->rows, p->cols, &x[t]);
+        assert_memory_equal(one, out[t], p->rows * sizeof(float));
+    }
+    free(scratch);
+}
+
+static void matvec_of_tokens_gives_each_its_bits(void **state)
+{
+    static const uint32_t cols[] = {32, 64, 96, 128, 160, 512, 544, 992, 2880};
+    static const uint32_t rows[] = {1, 16, 23};
+    CASE_EACH_TABLE (k) {
+        for (uint32_t d = 0; d < CASE_DTYPES; d++) {
+            for (uint32_t c = 0; k->matvec_tokens[case_dtypes[d]] != NULL && c < 9; c++) {
+                struct problem p;
+                problem_make(&p, k, case_dtypes[d], rows[c % 3], cols[c], 8);
+                for (uint32_t tokens = 2; tokens <= 8; tokens++) {
+                    check_tokens(&p, tokens);
+                }
+                problem_free(&p);
+            }
+        }
+    }
+}
+
 enum { CUT_ROWS = 53, CUT_TOKENS = 15 };
 
 static void matmul_cut(const struct problem *p, uint32_t planes)
@@ -378,6 +421,7 @@ int main(void)
         cmocka_unit_test(matmul_matches_double_over_tokens),
         cmocka_unit_test(matmul_matches_double_at_model_width),
         cmocka_unit_test(matvec_rows_do_not_depend_on_the_call),
+        cmocka_unit_test(matvec_of_tokens_gives_each_its_bits),
         cmocka_unit_test(matmul_results_do_not_depend_on_the_call),
         cmocka_unit_test(zero_weights_and_zero_activations_give_zero),
         cmocka_unit_test(mxfp4_smallest_scales_count),

@@ -20,7 +20,7 @@
 #define PIECE_BYTES_MAX ((uint64_t)512 << 10)
 #define PIECES_PER_THREAD 16
 
-/* Rows that stay in a core's own cache until all tokens have had them. A kernel takes one token at
+/* Rows that stay in a core's own cache until all tokens have had them, where a kernel takes one at
  * a time and lays its activations out anew each time, which takes as long as three rows. */
 #define KEPT_BYTES ((uint64_t)128 << 10)
 
@@ -92,9 +92,14 @@ static void matvec_rows(const struct osl_worker *worker, float *const *out,
 {
     OSL_ASSERT_HOT(row + rows <= weight->rows);
     const struct osl_kernels *kernels = worker->executor->config.kernels;
+    osl_matvec_tokens_fn *at_once = tokens > 1 ? kernels->matvec_tokens[weight->dtype] : NULL;
+    if (at_once != NULL) {
+        at_once(out, osl_weight_row(weight, expert, row), weight->row_bytes, rows, weight->cols, x,
+                tokens, worker->own + worker->executor->layout.prepared);
+    }
     uint64_t kept = KEPT_BYTES / weight->row_bytes + 1;
     uint32_t part = tokens == 1 || kept > rows ? rows : (uint32_t)kept;
-    for (uint32_t done = 0; done < rows; done += part) {
+    for (uint32_t done = 0; at_once == NULL && done < rows; done += part) {
         uint32_t count = rows - done < part ? rows - done : part;
         for (uint32_t t = 0; t < tokens; t++) {
             kernels->matvec[weight->dtype](out[t] + done,

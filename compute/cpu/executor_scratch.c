@@ -50,6 +50,8 @@ static void layout_thread(const struct osl_shape *shape, uint32_t tokens, uint64
     uint32_t group = shape->heads / shape->kv_heads;
     layout->norm = take(&matvec_end, decode_tokens * shape->hidden * sizeof(float));
     layout->own = take_q8(&matvec_end, decode_tokens * input_elements_max(shape));
+    layout->prepared = take(
+        &matvec_end, OSL_MATVEC_TOKENS_SCRATCH_BYTES(input_cols_max(shape), decode_tokens));
     layout->heads = take(&matvec_end, (uint64_t)(group + 1) * shape->head_dim * sizeof(float));
     layout->rows = take(&matvec_end, decode_tokens * shape->experts_used * OSL_CHUNK_ROWS_MAX *
                                          sizeof(float));

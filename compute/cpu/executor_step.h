@@ -35,6 +35,7 @@ struct osl_scratch_layout {
     /* Offsets in a private part. Matvec ops (decode, and a single row of logits): */
     uint64_t norm;            /* [tokens][hidden] f32 */
     struct osl_q8_layout own; /* rows of the input of a matvec */
+    uint64_t prepared; /* OSL_MATVEC_TOKENS_SCRATCH_BYTES of the widest input */
     uint64_t heads; /* [group + 1][head_dim] f32: rotated query heads, then the key head */
     uint64_t rows;  /* [tokens][used][OSL_CHUNK_ROWS_MAX] f32 */
     /* Prefill ops, in the same place: */

@@ -30,5 +30,7 @@ OSL_X86_KERNELS(avx2);
 OSL_X86_KERNELS(avx512);
 osl_pack_fn osl_avx2_pack;
 osl_pack_fn osl_avx512_pack;
+osl_matvec_tokens_fn osl_avx512_matvec_tokens_q8_0;
+osl_matvec_tokens_fn osl_avx512_matvec_tokens_mxfp4;
 
 #endif
