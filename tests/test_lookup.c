@@ -24,6 +24,7 @@ static struct ossicle_stats run(script_fn *script, const struct setting *setting
     rig.config.prefill_tokens = setting->prefill;
     rig.config.kv = setting->kv;
     rig.config.threads = 1;
+    rig.config.device = OSSICLE_DEVICE_CPU; /* a GPU drafts nothing */
     rig_boot(&rig);
     script(rig.engine, out);
     finish(rig.engine, out);
