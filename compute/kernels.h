@@ -207,7 +207,7 @@ struct osl_ceiling {
 /* ---- Tables ------------------------------------------------------------------------------ */
 
 struct osl_kernels {
-    const char *name; /* "plain", "avx2", "avx512vnni", "neon", "dotprod", "i8mm" */
+    const char *name; /* "plain", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod", ... */
     bool quantized[OSL_DTYPE_END]; /* weight types whose kernels read q/scale/sum */
     osl_matvec_fn *matvec[OSL_DTYPE_END];
     osl_matvec_tokens_fn *matvec_tokens[OSL_DTYPE_END]; /* NULL: matvec, token by token */

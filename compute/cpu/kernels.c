@@ -47,6 +47,7 @@ static const struct candidate candidates[] = {
     {&osl_kernels_neon, always},
 #elif defined(__x86_64__)
     {&osl_kernels_avx512vnni, osl_cpu_has_avx512vnni},
+    {&osl_kernels_avxvnni, osl_cpu_has_avxvnni},
     {&osl_kernels_avx2, osl_cpu_has_avx2},
 #endif
     {&osl_kernels_plain, always},

@@ -12,6 +12,7 @@
 #if defined(__x86_64__)
 extern const struct osl_peak osl_peak_vpdpbusd_zmm;
 extern const struct osl_peak osl_peak_fma_zmm;
+extern const struct osl_peak osl_peak_vpdpbusd_ymm;
 extern const struct osl_peak osl_peak_vpmaddubsw_ymm;
 extern const struct osl_peak osl_peak_fma_ymm;
 osl_read_fn osl_avx512_read;

@@ -27,6 +27,8 @@
 
 PEAK(vpdpbusd_zmm, "vpdpbusd zmm", "vpdpbusd", "zmm", 128);
 PEAK(fma_zmm, "fma zmm", "vfmadd231ps", "zmm", 32);
+/* As CPUs without AVX-512 have it: assemblers take its longer form if not told. */
+PEAK(vpdpbusd_ymm, "vpdpbusd ymm", "%{vex%} vpdpbusd", "ymm", 64);
 PEAK(vpmaddubsw_ymm, "vpmaddubsw ymm", "vpmaddubsw", "ymm", 64);
 PEAK(fma_ymm, "fma ymm", "vfmadd231ps", "ymm", 16);
 

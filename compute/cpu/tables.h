@@ -9,11 +9,13 @@ extern const struct osl_kernels osl_kernels_plain;
 
 #if defined(__x86_64__)
 extern const struct osl_kernels osl_kernels_avx2;
+extern const struct osl_kernels osl_kernels_avxvnni;
 extern const struct osl_kernels osl_kernels_avx512vnni;
 
 /* The instructions the table was compiled for, and an operating system that saves their
  * registers. */
 bool osl_cpu_has_avx2(void);
+bool osl_cpu_has_avxvnni(void);
 bool osl_cpu_has_avx512vnni(void);
 #endif
 

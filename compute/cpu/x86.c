@@ -17,6 +17,7 @@
 #define LEAF7_EBX_AVX512BW (1u << 30)
 #define LEAF7_EBX_AVX512VL (1u << 31)
 #define LEAF7_ECX_AVX512VNNI (1u << 11)
+#define LEAF7_1_EAX_AVX_VNNI (1u << 4)
 #define XCR0_YMM 0x06u /* SSE and AVX state */
 #define XCR0_ZMM 0xe6u /* and the mask registers and both parts of the 512-bit ones */
 
@@ -32,6 +33,7 @@ struct features {
     uint32_t leaf1_ecx;
     uint32_t leaf7_ebx;
     uint32_t leaf7_ecx;
+    uint32_t leaf7_1_eax; /* zero where there is no such subleaf */
     uint32_t xcr0;
 };
 
@@ -48,6 +50,9 @@ static struct features read_features(void)
     if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
         f.leaf7_ebx = ebx;
         f.leaf7_ecx = ecx;
+        if (eax >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) {
+            f.leaf7_1_eax = eax;
+        }
     }
     if (f.leaf1_ecx & LEAF1_ECX_OSXSAVE) {
         f.xcr0 = saved_state();
@@ -67,6 +72,11 @@ bool osl_cpu_has_avx2(void)
            has(f.leaf7_ebx, LEAF7_EBX_AVX2) && has(f.xcr0, XCR0_YMM);
 }
 
+bool osl_cpu_has_avxvnni(void)
+{
+    return osl_cpu_has_avx2() && has(read_features().leaf7_1_eax, LEAF7_1_EAX_AVX_VNNI);
+}
+
 bool osl_cpu_has_avx512vnni(void)
 {
     struct features f = read_features();
@@ -76,7 +86,8 @@ bool osl_cpu_has_avx512vnni(void)
            has(f.leaf7_ecx, LEAF7_ECX_AVX512VNNI);
 }
 
-#define X86_TABLE(table_name, level, q8_0_tokens, mxfp4_tokens, words, int8_peak,              \
+/* dot: the level of the kernels that differ between avx2 and avxvnni. */
+#define X86_TABLE(table_name, level, dot, q8_0_tokens, mxfp4_tokens, words, int8_peak,         \
                   int8_products, float_peak)                                                   \
     {                                                                                          \
         .name = table_name,                                                                    \
@@ -85,14 +96,14 @@ bool osl_cpu_has_avx512vnni(void)
                    [OSL_DTYPE_F16] = osl_##level##_matvec_f16,                                 \
                    [OSL_DTYPE_BF16] = osl_##level##_matvec_bf16,                               \
                    [OSL_DTYPE_Q8_0] = osl_##level##_matvec_q8_0,                               \
-                   [OSL_DTYPE_MXFP4] = osl_##level##_matvec_mxfp4},                            \
+                   [OSL_DTYPE_MXFP4] = osl_##dot##_matvec_mxfp4},                              \
         .matvec_tokens = {[OSL_DTYPE_Q8_0] = (q8_0_tokens),                                    \
                           [OSL_DTYPE_MXFP4] = (mxfp4_tokens)},                                 \
         .matmul = {[OSL_DTYPE_F32] = osl_##level##_matmul_f32,                                 \
                    [OSL_DTYPE_F16] = osl_##level##_matmul_f16,                                 \
                    [OSL_DTYPE_BF16] = osl_##level##_matmul_bf16,                               \
-                   [OSL_DTYPE_Q8_0] = osl_##level##_matmul_q8_0,                               \
-                   [OSL_DTYPE_MXFP4] = osl_##level##_matmul_mxfp4},                            \
+                   [OSL_DTYPE_Q8_0] = osl_##dot##_matmul_q8_0,                                 \
+                   [OSL_DTYPE_MXFP4] = osl_##dot##_matmul_mxfp4},                              \
         .quantize = osl_##level##_quantize,                                                    \
         .pack = osl_##level##_pack,                                                            \
         .pack_words = (words),                                                                 \
@@ -115,7 +126,10 @@ bool osl_cpu_has_avx512vnni(void)
     }
 
 const struct osl_kernels osl_kernels_avx2 =
-    X86_TABLE("avx2", avx2, NULL, NULL, true, osl_peak_vpmaddubsw_ymm, 2, osl_peak_fma_ymm);
+    X86_TABLE("avx2", avx2, avx2, NULL, NULL, true, osl_peak_vpmaddubsw_ymm, 2, osl_peak_fma_ymm);
+const struct osl_kernels osl_kernels_avxvnni =
+    X86_TABLE("avxvnni", avx2, avxvnni, NULL, NULL, true, osl_peak_vpdpbusd_ymm, 2,
+              osl_peak_fma_ymm);
 const struct osl_kernels osl_kernels_avx512vnni =
-    X86_TABLE("avx512vnni", avx512, osl_avx512_matvec_tokens_q8_0, osl_avx512_matvec_tokens_mxfp4,
-              false, osl_peak_vpdpbusd_zmm, 2, osl_peak_fma_zmm);
+    X86_TABLE("avx512vnni", avx512, avx512, osl_avx512_matvec_tokens_q8_0,
+              osl_avx512_matvec_tokens_mxfp4, false, osl_peak_vpdpbusd_zmm, 2, osl_peak_fma_zmm);

@@ -1,4 +1,4 @@
-/* Shared by the int8 kernels of both x86 levels. */
+/* Shared by the int8 kernels of the x86 levels. */
 #ifndef OSL_X86_INT8_H
 #define OSL_X86_INT8_H
 

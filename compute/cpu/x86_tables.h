@@ -1,4 +1,4 @@
-/* The kernels of both x86 levels. */
+/* The kernels of the x86 levels. */
 #ifndef OSL_X86_TABLES_H
 #define OSL_X86_TABLES_H
 
@@ -28,6 +28,10 @@
 
 OSL_X86_KERNELS(avx2);
 OSL_X86_KERNELS(avx512);
+/* AVX2's, where the CPU has the dot instructions; the others are AVX2's own. */
+osl_matvec_fn osl_avxvnni_matvec_mxfp4;
+osl_matmul_fn osl_avxvnni_matmul_q8_0;
+osl_matmul_fn osl_avxvnni_matmul_mxfp4;
 osl_pack_fn osl_avx2_pack;
 osl_pack_fn osl_avx512_pack;
 osl_matvec_tokens_fn osl_avx512_matvec_tokens_q8_0;
