@@ -9,8 +9,8 @@
 #define OVER_SHARE 0.25
 #define SEEN_FIRST 4.0   /* runs that the first guess at a class counts as */
 #define SEEN_MAX 64.0    /* runs that its share looks back over */
-#define OVER_FIRST 0.9   /* two Zen 5 cores on the 20b; 1.8 times a step for 2 tokens, 6.1 for 8 */
-#define TOKEN_MORE 0.5   /* of a step: a token beside the first has to be computed too */
+#define OVER_FIRST 1.0   /* two Zen 5 cores, 20b: 1.47, 2.02, 2.31, 3.93 for 2, 3, 4, 8 tokens */
+#define TOKEN_MORE 0.15  /* of a step: a token beside the first has to be computed too */
 #define OVER_MIN 0.1
 #define OVER_MAX 8.0
 #define GAIN_MIN 1.05 /* expected, or it is not worth the risk */
