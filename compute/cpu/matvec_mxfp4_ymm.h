@@ -8,7 +8,11 @@
  * doubled and shifted by 12 to be unsigned; the shift times the activations is where the sums
  * begin. They are kept in 16 bits that may wrap on the way: the result is at most 32 * 12 * 127 in
  * two halves, which fits. So a lane is exact, and is scaled by the product of both scales and added
- * in f32, group after group; then lanes l and l+4, l+2, l+1 are added.
+ * in f32, group after group; then lanes l and l+4, l+2, l+1 are added. Blocks left at the ends of
+ * several rows make a group together, whose lanes are added to their rows in order.
+ *
+ * While one group is multiplied the next is transposed: the steps of either wait for each other,
+ * and the scheduler does not reach far enough to find the other group by itself.
  *
  * Once a call the activations are laid out as the rows want them, which a few rows pay for. */
 #include "platform/platform.h"
@@ -19,14 +23,16 @@
 #include "x86_int8.h"
 #include "x86_tables.h"
 
-#define LANES 8   /* blocks in a group */
-#define DWORDS 4  /* of nibbles in a block */
+#define LANES 8  /* blocks in a group */
+#define DWORDS 4 /* of nibbles in a block */
 #define PREFETCH_BYTES 2048
 #define CACHE_LINE 64
 #define GROUPS_MAX (OSL_COLS_MAX / OSL_BLOCK_COLS / LANES)
 
-/* Activations of eight blocks: lane l of a vector holds four elements of block l. Absent blocks are
- * zero throughout. */
+/* Keeps the compiler from computing it later, or from adding in another order. */
+#define DONE_NOW(value) __asm__("" : "+x"(value))
+
+/* Activations of eight blocks: lane l of a vector holds four elements of block l. */
 struct group {
     __m256i high[2 * DWORDS]; /* of the low nibbles, a block's first half, then of the high ones */
     __m256i low[2 * DWORDS];
@@ -66,15 +72,15 @@ OSL_INLINE __m256i negative(__m256i sum)
 #endif
 }
 
-/* One plane of `count` blocks. */
+/* One plane of `count` blocks, over and over. */
 OSL_INLINE void prepare_plane(__m256i out[2 * DWORDS], __m256i *start_out, const int8_t *q,
                               uint32_t count)
 {
     vec block[LANES];
     OSL_UNROLL
     for (uint32_t lane = 0; lane < LANES; lane++) {
-        const int8_t *at = q + (size_t)lane * OSL_ACT_BLOCK_BYTES;
-        block[lane] = lane < count ? vec_load((const float *)(const void *)at) : vec_zero();
+        const int8_t *at = q + (size_t)(lane % count) * OSL_ACT_BLOCK_BYTES;
+        block[lane] = vec_load((const float *)(const void *)at);
     }
     vec_transpose(block);
     __m256i sum = _mm256_setzero_si256();
@@ -90,76 +96,144 @@ static void prepare_group(struct group *group, const int8_t *q, const float *sca
 {
     prepare_plane(group->high, &group->start_high, q, count);
     prepare_plane(group->low, &group->start_low, q + OSL_BLOCK_COLS, count);
-    __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    __m256i there = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lane);
-    group->scale = _mm256_mul_ps(_mm256_maskload_ps(scale, there), _mm256_set1_ps(0.5f));
+    float scales[LANES];
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        scales[lane] = 0.5f * scale[lane % count];
+    }
+    group->scale = _mm256_loadu_ps(scales);
 }
 
-/* Where block i of `count` begins; past them the last again, whose activations are zero. */
-OSL_INLINE const uint8_t *block_at(const uint8_t *at, const uint32_t i, const uint32_t count)
-{
-    return at + (size_t)(i < count ? i : count - 1) * OSL_MXFP4_BLOCK_BYTES;
-}
+/* Eight blocks: lane l of nibbles[j] is dword j of block l. */
+struct blocks {
+    __m256i nibbles[DWORDS];
+    __m256 scale;
+};
 
 /* The scales of eight blocks as 2^(e-127). */
-OSL_INLINE __m256 weight_scales(const uint8_t *at, const uint32_t count)
+OSL_INLINE __m256 weight_scales(const uint8_t *const block[LANES])
 {
     uint64_t bytes = 0;
     OSL_UNROLL
-    for (uint32_t i = 0; i < LANES; i++) {
-        bytes |= (uint64_t)*block_at(at, i, count) << 8 * i;
+    for (int i = 0; i < LANES; i++) {
+        bytes |= (uint64_t)*block[i] << 8 * i;
     }
     __m256i e = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes));
     e = _mm256_max_epi32(_mm256_slli_epi32(e, 23), _mm256_set1_epi32(0x00400000)); /* 2^-127 */
     return _mm256_castsi256_ps(e);
 }
 
-/* The nibbles of eight blocks: lane l of out[j] is dword j of block l. */
-OSL_INLINE void transpose(const uint8_t *at, const uint32_t count, __m256i out[DWORDS])
+/* The nibbles of blocks i and i+4. */
+OSL_INLINE __m256i load_pair(const uint8_t *const block[LANES], const int i)
 {
-    __m256i pair[4]; /* blocks i, i+4 */
-    OSL_UNROLL
-    for (uint32_t i = 0; i < 4; i++) {
-        __m128i first = _mm_loadu_si128((const void *)(block_at(at, i, count) + 1));
-        __m128i second = _mm_loadu_si128((const void *)(block_at(at, i + 4, count) + 1));
-        pair[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1);
-    }
-    __m256i low01 = _mm256_unpacklo_epi32(pair[0], pair[1]);
-    __m256i high01 = _mm256_unpackhi_epi32(pair[0], pair[1]);
-    __m256i low23 = _mm256_unpacklo_epi32(pair[2], pair[3]);
-    __m256i high23 = _mm256_unpackhi_epi32(pair[2], pair[3]);
-    out[0] = _mm256_unpacklo_epi64(low01, low23);
-    out[1] = _mm256_unpackhi_epi64(low01, low23);
-    out[2] = _mm256_unpacklo_epi64(high01, high23);
-    out[3] = _mm256_unpackhi_epi64(high01, high23);
+    __m128i first = _mm_loadu_si128((const void *)(block[i] + 1));
+    __m128i second = _mm_loadu_si128((const void *)(block[i + 4] + 1));
+    __m256i pair = _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1);
+    DONE_NOW(pair);
+    return pair;
 }
 
-/* Up to eight blocks; count is a constant for all groups but a row's last. */
-OSL_INLINE __m256 add_group(const uint8_t *at, const uint32_t count, const struct group *x,
-                            __m256 sum)
+/* The lower and the upper dwords of two pairs in turn. */
+OSL_INLINE void mix_pairs(__m256i out[2], const __m256i pair[2])
+{
+    out[0] = _mm256_unpacklo_epi32(pair[0], pair[1]);
+    out[1] = _mm256_unpackhi_epi32(pair[0], pair[1]);
+    DONE_NOW(out[0]);
+    DONE_NOW(out[1]);
+}
+
+OSL_INLINE void join_halves(__m256i out[DWORDS], const __m256i first[2], const __m256i second[2])
+{
+    out[0] = _mm256_unpacklo_epi64(first[0], second[0]);
+    out[1] = _mm256_unpackhi_epi64(first[0], second[0]);
+    out[2] = _mm256_unpacklo_epi64(first[1], second[1]);
+    out[3] = _mm256_unpackhi_epi64(first[1], second[1]);
+}
+
+/* Dword j of eight blocks, added to the sums of both planes. */
+OSL_INLINE void add_dword(__m256i nibbles, const struct group *x, const int j, __m256i *high,
+                          __m256i *low)
 {
     const __m256i mask = _mm256_set1_epi8(15);
     const __m256i table = _mm256_broadcastsi128_si256(osl_mxfp4_shifted());
-    __m256i nibbles[DWORDS];
+    __m256i first = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, mask));
+    __m256i rest = _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), mask);
+    rest = _mm256_shuffle_epi8(table, rest);
+    *high = add_products(*high, first, x->high[j]);
+    DONE_NOW(*high);
+    *low = add_products(*low, first, x->low[j]);
+    DONE_NOW(*low);
+    *high = add_products(*high, rest, x->high[j + DWORDS]);
+    DONE_NOW(*high);
+    *low = add_products(*low, rest, x->low[j + DWORDS]);
+    DONE_NOW(*low);
+}
+
+/* Multiplies the blocks, and loads the next in their place. */
+OSL_INLINE __m256 add_group(struct blocks *blocks, const struct group *x,
+                            const uint8_t *const next[LANES], __m256 sum)
+{
+    __m256i high = x->start_high, low = x->start_low;
+    __m256i pair[2], first[2], second[2];
+    __m256 scale = _mm256_mul_ps(x->scale, blocks->scale);
+    blocks->scale = weight_scales(next);
+    pair[0] = load_pair(next, 0);
+    pair[1] = load_pair(next, 1);
+    add_dword(blocks->nibbles[0], x, 0, &high, &low);
+    mix_pairs(first, pair);
+    add_dword(blocks->nibbles[1], x, 1, &high, &low);
+    pair[0] = load_pair(next, 2);
+    pair[1] = load_pair(next, 3);
+    add_dword(blocks->nibbles[2], x, 2, &high, &low);
+    mix_pairs(second, pair);
+    add_dword(blocks->nibbles[3], x, 3, &high, &low);
+    join_halves(blocks->nibbles, first, second);
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(join_planes(high, low)), scale, sum);
+}
+
+OSL_INLINE void load_blocks(struct blocks *blocks, const uint8_t *const block[LANES])
+{
+    __m256i first[2], second[2];
+    mix_pairs(first, (__m256i[2]){load_pair(block, 0), load_pair(block, 1)});
+    mix_pairs(second, (__m256i[2]){load_pair(block, 2), load_pair(block, 3)});
+    join_halves(blocks->nibbles, first, second);
+    blocks->scale = weight_scales(block);
+}
+
+/* Where eight blocks begin that lie together; prefetches what comes later. */
+OSL_INLINE void find_blocks(const uint8_t *block[LANES], const uint8_t *at)
+{
+    OSL_UNROLL
+    for (int i = 0; i < LANES; i++) {
+        block[i] = at + i * OSL_MXFP4_BLOCK_BYTES;
+    }
     OSL_UNROLL
     for (int i = 0; i < LANES * OSL_MXFP4_BLOCK_BYTES; i += CACHE_LINE) {
         _mm_prefetch((const char *)at + PREFETCH_BYTES + i, _MM_HINT_T0);
     }
-    transpose(at, count, nibbles);
-    __m256i high = x->start_high;
-    __m256i low = x->start_low;
+}
+
+/* Adds the last `left` blocks of `rows` rows, at most eight in all; `at` is the first row's. */
+static void add_left(float *out, const uint8_t *at, uint64_t row_bytes, uint32_t rows,
+                     uint32_t left, const struct group *x)
+{
+    const uint8_t *block[LANES];
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        uint32_t row = lane / left < rows ? lane / left : 0; /* lanes past the last are not used */
+        block[lane] = at + row * row_bytes + (size_t)(lane % left) * OSL_MXFP4_BLOCK_BYTES;
+    }
+    struct blocks blocks;
+    load_blocks(&blocks, block);
+    __m256i high = x->start_high, low = x->start_low;
     OSL_UNROLL
     for (int j = 0; j < DWORDS; j++) {
-        __m256i first = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles[j], mask));
-        __m256i rest = _mm256_and_si256(_mm256_srli_epi16(nibbles[j], 4), mask);
-        rest = _mm256_shuffle_epi8(table, rest);
-        high = add_products(high, first, x->high[j]);
-        low = add_products(low, first, x->low[j]);
-        high = add_products(high, rest, x->high[j + DWORDS]);
-        low = add_products(low, rest, x->low[j + DWORDS]);
+        add_dword(blocks.nibbles[j], x, j, &high, &low);
     }
-    __m256 scale = _mm256_mul_ps(x->scale, weight_scales(at, count));
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(join_planes(high, low)), scale, sum);
+    __m256 scale = _mm256_mul_ps(x->scale, blocks.scale);
+    float lanes[LANES];
+    _mm256_storeu_ps(lanes, _mm256_mul_ps(_mm256_cvtepi32_ps(join_planes(high, low)), scale));
+    for (uint32_t lane = 0; lane < rows * left; lane++) {
+        out[lane / left] += lanes[lane];
+    }
 }
 
 static inline float add_lanes(__m256 sum)
@@ -179,16 +253,32 @@ void MATVEC_MXFP4(float *out, const void *weight, uint64_t row_bytes, uint32_t r
         prepare_group(&groups[block / LANES], x->q + (size_t)block * OSL_ACT_BLOCK_BYTES,
                       x->scale + block, blocks - block < LANES ? blocks - block : LANES);
     }
+    const uint32_t together = left > 0 ? LANES / left : LANES; /* rows whose ends are a group */
+    const uint8_t *row = weight, *block[LANES];
+    struct blocks now = {.scale = _mm256_setzero_ps()};
+    if (full > 0 && rows > 0) {
+        find_blocks(block, row);
+        load_blocks(&now, block);
+    }
     for (uint32_t r = 0; r < rows; r++) {
-        const uint8_t *at = (const uint8_t *)weight + r * row_bytes;
+        const uint8_t *at = row;
         __m256 sum = _mm256_setzero_ps();
-        for (uint32_t g = 0; g < full; g++) {
-            sum = add_group(at, LANES, &groups[g], sum);
+        row += r + 1 < rows ? row_bytes : 0; /* past the last row it is loaded again */
+        for (uint32_t g = 0; g + 1 < full; g++) {
             at += LANES * OSL_MXFP4_BLOCK_BYTES;
+            find_blocks(block, at);
+            sum = add_group(&now, &groups[g], block, sum);
         }
-        if (left > 0) {
-            sum = add_group(at, left, &groups[full], sum);
+        if (full > 0) {
+            find_blocks(block, row);
+            sum = add_group(&now, &groups[full - 1], block, sum);
         }
         out[r] = add_lanes(sum);
+        uint32_t first = r - r % together;
+        if (left > 0 && (r + 1 == first + together || r + 1 == rows)) {
+            const uint8_t *end = (const uint8_t *)weight + first * row_bytes;
+            add_left(out + first, end + (size_t)full * LANES * OSL_MXFP4_BLOCK_BYTES, row_bytes,
+                     r + 1 - first, left, &groups[full]);
+        }
     }
 }
