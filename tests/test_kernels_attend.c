@@ -5,8 +5,9 @@
 /* Weighted values against the sum of |weight * value|: exp (1.5e-7), a score's f32 sum of up to
  * 256 terms of size up to about 4 (which exp turns into a relative error), and the sums. */
 #define TOLERANCE 2e-5
-/* Queries rounded to 16 bits per 32, as decode of the q8 cache with sdot does: a score of size 4 is
- * off by 2e-5 or so, and its weight by as much of itself. 4e-5 seen. */
+/* Queries rounded to 16 bits per 32, as decode of the q8 cache with sdot and vpdpbusd does: a score
+ * of size 4 is off by 2e-5 or so, and its weight by as much of itself. 4e-5 seen. The latter also
+ * rounds weights to 16 bits of the largest. */
 #define TOLERANCE_ROUNDED 1e-4
 #define FLOOR 1e-37 /* weights too small for f32 are zero */
 
@@ -92,7 +93,8 @@ static uint32_t first_seen(const struct problem *p, uint32_t position)
 static bool rounds_queries(const struct problem *p)
 {
     return p->type == OSL_KV_Q8 &&
-           (strcmp(p->k->name, "dotprod") == 0 || strcmp(p->k->name, "i8mm") == 0);
+           (strcmp(p->k->name, "dotprod") == 0 || strcmp(p->k->name, "i8mm") == 0 ||
+            strcmp(p->k->name, "avx512vnni") == 0);
 }
 
 /* Checks one head's output of the query at `position`. */

@@ -217,10 +217,4 @@ void VEC_FN(attend_part_f16)(const struct osl_attend *a, uint32_t key_begin, uin
     attend_part(OSL_KV_F16, a, key_begin, key_end, part);
 }
 
-void VEC_FN(attend_part_q8)(const struct osl_attend *a, uint32_t key_begin, uint32_t key_end,
-                            float *part)
-{
-    attend_part(OSL_KV_Q8, a, key_begin, key_end, part);
-}
-
 #endif
