@@ -389,7 +389,10 @@ static void executor_refuses_what_does_not_fit(void **state)
     struct osl_executor_config good = {.schedule = &schedule,
                                        .kernels = osl_kernels_find(NULL),
                                        .team = rig.team,
-                                       .limits = {8, 1, 64, 2}};
+                                       .limits = {.prefill_tokens = 8,
+                                                  .logits_rows = 1,
+                                                  .context_tokens = 64,
+                                                  .thread_count = 2}};
     for (uint32_t b = 0; b < OSL_BUFFER_COUNT; b++) {
         good.buffer[b] = memory;
     }
