@@ -34,7 +34,9 @@ say "building in build/aarch64"
 # Libraries once found stay found: another folder of them wants another start.
 grep -qxF "OSL_ARM64_ROOT:PATH=$sysroot" "$build/CMakeCache.txt" 2>/dev/null || rm -rf "$build"
 mkdir -p "$build"
-cmake -S "$root" --preset aarch64 -DOSL_ARM64_ROOT="$sysroot" >"$log" 2>&1 ||
+cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_TOOLCHAIN_FILE="$root/platform/posix/aarch64-linux-gnu.cmake" \
+    -DOSL_ARM64_ROOT="$sysroot" >"$log" 2>&1 ||
     { cat "$log" >&2; exit 1; }
 cmake --build "$build" >"$log" 2>&1 ||
     { tail -n 40 "$log" >&2; exit 1; }

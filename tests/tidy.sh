@@ -137,7 +137,7 @@ check_calls() { # what a library must not do; the symbols are checked below, thi
 }
 
 check_names() { # the top level, and which files may be run
-    layout='CMakeLists\.txt|CMakePresets\.json|README\.md|LICENSE|\..*'
+    layout='CMakeLists\.txt|README\.md|LICENSE|\..*'
     layout="$layout|platform|compute|shaders|model|boards|tests"
     sed 's|/.*||' "$found/present" | sort -u | grep -vxE "$layout" |
         sed 's|$|:1: layout: not one of the names at the top level|' || :

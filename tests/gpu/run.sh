@@ -90,14 +90,14 @@ fi
 mkdir -p "$scratch"
 if [ -n "$debs" ]; then
     for package in "$debs"/*.deb; do
-        dpkg-deb -x "$package" "$scratch/root" 2>/dev/null ||
-            (cd "$scratch" && mkdir -p root && ar p "$package" data.tar.xz | tar xJ -C root) ||
+        dpkg-deb -x "$package" "$scratch/unpacked" 2>/dev/null ||
+            (cd "$scratch" && mkdir -p unpacked && ar p "$package" data.tar.xz | tar xJ -C unpacked) ||
             die "$package could not be unpacked"
     done
-    libraries=$(find "$scratch/root" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
+    libraries=$(find "$scratch/unpacked" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
     export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-    export PATH="$PATH:$scratch/root/usr/bin"
-    export VK_ADD_LAYER_PATH="$scratch/root/usr/share/vulkan/explicit_layer.d"
+    export PATH="$PATH:$scratch/unpacked/usr/bin"
+    export VK_ADD_LAYER_PATH="$scratch/unpacked/usr/share/vulkan/explicit_layer.d"
 fi
 # Container images keep NVIDIA's driver where no loader looks.
 icd=/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json
