@@ -17,10 +17,9 @@
 
 #include <immintrin.h>
 
-#include "x86_int8.h"
 #include "x86_tables.h"
+#include "ymm_int8.h"
 
-#define LANES 8
 #define PART_ROWS 16 /* two vectors */
 #define TILE_ROWS OSL_MATMUL_TILE_ROWS
 #define TILE_TOKENS 3 /* 6 integer and 6 f32 sums of 16 registers */
@@ -51,36 +50,20 @@ OSL_INLINE void store(void *to, __m256i value)
 /* Products of four bytes or two words in each lane, added to sum: see sum_of. */
 OSL_INLINE __m256i add_products(const bool words, __m256i sum, __m256i x, __m256i weight)
 {
+    if (!words) {
+        return add_bytes(sum, x, weight);
+    }
 #ifdef YMM_VNNI
-    return words ? _mm256_dpwssd_avx_epi32(sum, x, weight)
-                 : _mm256_dpbusd_avx_epi32(sum, x, weight);
+    return _mm256_dpwssd_avx_epi32(sum, x, weight);
 #else
-    return words ? _mm256_add_epi32(sum, _mm256_madd_epi16(x, weight))
-                 : _mm256_add_epi16(sum, _mm256_maddubs_epi16(x, weight));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(x, weight));
 #endif
 }
-
-/* Keeps the compiler from adding in another order, for which it holds all products at once. */
-#define ADDED_NOW(sum) __asm__("" : "+x"(sum))
 
 /* Sums of a lane as one integer. */
 OSL_INLINE __m256i sum_of(const bool words, __m256i sum)
 {
-#ifdef YMM_VNNI
-    (void)words;
-    return sum;
-#else
-    return words ? sum : _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
-#endif
-}
-
-OSL_INLINE __m256i negative(__m256i sum)
-{
-#ifdef YMM_VNNI
-    return _mm256_sub_epi32(_mm256_setzero_si256(), sum);
-#else
-    return _mm256_sub_epi16(_mm256_setzero_si256(), sum);
-#endif
+    return words ? sum : sum_of_bytes(sum);
 }
 
 /* ---- Unpacking --------------------------------------------------------------------------- */
@@ -118,7 +101,7 @@ OSL_INLINE void put_dword(const bool words, uint8_t *to, int j, __m256i weight, 
         store(to + (2 * j + 1) * STEP_BYTES, _mm256_srai_epi16(high, 8));
     } else {
         store(to + j * STEP_BYTES, weight);
-        *sum = add_products(false, *sum, _mm256_set1_epi8((char)128), weight);
+        *sum = add_bytes(*sum, _mm256_set1_epi8((char)128), weight);
     }
 }
 
@@ -138,15 +121,8 @@ OSL_INLINE void unpack_mxfp4(const bool words, uint8_t *to, const uint8_t *const
         put_dword(words, to, j, _mm256_shuffle_epi8(table, low), &sum);
         put_dword(words, to, j + 4, _mm256_shuffle_epi8(table, high), &sum);
     }
-    uint64_t bytes = 0;
-    OSL_UNROLL
-    for (int r = 0; r < LANES; r++) {
-        bytes |= (uint64_t)row[r][at] << 8 * r;
-    }
-    __m256i e = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes));
-    e = _mm256_max_epi32(_mm256_slli_epi32(e, 23), _mm256_set1_epi32(0x00400000)); /* 2^-127 */
     /* the table is doubled */
-    __m256 scale = _mm256_mul_ps(_mm256_castsi256_ps(e), _mm256_set1_ps(0.5f));
+    __m256 scale = _mm256_mul_ps(mxfp4_scales(row, at), _mm256_set1_ps(0.5f));
     store(to + BLOCK_STEPS(words) * STEP_BYTES, _mm256_castps_si256(scale));
     if (!words) {
         store(to + (BLOCK_STEPS(words) + 1) * STEP_BYTES, negative(sum));
@@ -243,8 +219,8 @@ OSL_INLINE void add_block(const bool words, const int count, const uint8_t *part
             __m256i value = _mm256_set1_epi32(four);
             dot[0][t] = add_products(words, dot[0][t], value, w0);
             dot[1][t] = add_products(words, dot[1][t], value, w1);
-            ADDED_NOW(dot[0][t]);
-            ADDED_NOW(dot[1][t]);
+            DONE_NOW(dot[0][t]);
+            DONE_NOW(dot[1][t]);
         }
     }
     OSL_KEEP_ORDER;

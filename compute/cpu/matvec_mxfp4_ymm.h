@@ -20,19 +20,15 @@
 #include <immintrin.h>
 
 #include "vec_avx2.h"
-#include "x86_int8.h"
 #include "x86_tables.h"
+#include "ymm_int8.h"
 
-#define LANES 8  /* blocks in a group */
 #define DWORDS 4 /* of nibbles in a block */
 #define PREFETCH_BYTES 2048
 #define CACHE_LINE 64
 #define GROUPS_MAX (OSL_COLS_MAX / OSL_BLOCK_COLS / LANES)
 
-/* Keeps the compiler from computing it later, or from adding in another order. */
-#define DONE_NOW(value) __asm__("" : "+x"(value))
-
-/* Activations of eight blocks: lane l of a vector holds four elements of block l. */
+/* Activations of eight blocks, one a lane: lane l of a vector holds four elements of block l. */
 struct group {
     __m256i high[2 * DWORDS]; /* of the low nibbles, a block's first half, then of the high ones */
     __m256i low[2 * DWORDS];
@@ -41,17 +37,6 @@ struct group {
     __m256 scale; /* halved: the table is doubled */
 };
 
-/* One dword of four products for each lane of `from`, added to sum: 16-bit pairs of them, or with
- * the dot instruction their sum. */
-OSL_INLINE __m256i add_products(__m256i sum, __m256i weight, __m256i x)
-{
-#ifdef YMM_VNNI
-    return _mm256_dpbusd_avx_epi32(sum, weight, x);
-#else
-    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(weight, x));
-#endif
-}
-
 /* Both planes' sums as the integer they stand for. */
 OSL_INLINE __m256i join_planes(__m256i high, __m256i low)
 {
@@ -59,16 +44,7 @@ OSL_INLINE __m256i join_planes(__m256i high, __m256i low)
     return _mm256_add_epi32(_mm256_slli_epi32(high, 8), low);
 #else
     high = _mm256_madd_epi16(high, _mm256_set1_epi16(256));
-    return _mm256_add_epi32(high, _mm256_madd_epi16(low, _mm256_set1_epi16(1)));
-#endif
-}
-
-OSL_INLINE __m256i negative(__m256i sum)
-{
-#ifdef YMM_VNNI
-    return _mm256_sub_epi32(_mm256_setzero_si256(), sum);
-#else
-    return _mm256_sub_epi16(_mm256_setzero_si256(), sum);
+    return _mm256_add_epi32(high, sum_of_bytes(low));
 #endif
 }
 
@@ -87,7 +63,7 @@ OSL_INLINE void prepare_plane(__m256i out[2 * DWORDS], __m256i *start_out, const
     OSL_UNROLL
     for (uint32_t i = 0; i < 2 * DWORDS; i++) {
         out[i] = _mm256_castps_si256(block[i]);
-        sum = add_products(sum, _mm256_set1_epi8(OSL_MXFP4_SHIFT), out[i]);
+        sum = add_bytes(sum, _mm256_set1_epi8(OSL_MXFP4_SHIFT), out[i]);
     }
     *start_out = negative(sum);
 }
@@ -108,19 +84,6 @@ struct blocks {
     __m256i nibbles[DWORDS];
     __m256 scale;
 };
-
-/* The scales of eight blocks as 2^(e-127). */
-OSL_INLINE __m256 weight_scales(const uint8_t *const block[LANES])
-{
-    uint64_t bytes = 0;
-    OSL_UNROLL
-    for (int i = 0; i < LANES; i++) {
-        bytes |= (uint64_t)*block[i] << 8 * i;
-    }
-    __m256i e = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes));
-    e = _mm256_max_epi32(_mm256_slli_epi32(e, 23), _mm256_set1_epi32(0x00400000)); /* 2^-127 */
-    return _mm256_castsi256_ps(e);
-}
 
 /* The nibbles of blocks i and i+4. */
 OSL_INLINE __m256i load_pair(const uint8_t *const block[LANES], const int i)
@@ -158,13 +121,13 @@ OSL_INLINE void add_dword(__m256i nibbles, const struct group *x, const int j, _
     __m256i first = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, mask));
     __m256i rest = _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), mask);
     rest = _mm256_shuffle_epi8(table, rest);
-    *high = add_products(*high, first, x->high[j]);
+    *high = add_bytes(*high, first, x->high[j]);
     DONE_NOW(*high);
-    *low = add_products(*low, first, x->low[j]);
+    *low = add_bytes(*low, first, x->low[j]);
     DONE_NOW(*low);
-    *high = add_products(*high, rest, x->high[j + DWORDS]);
+    *high = add_bytes(*high, rest, x->high[j + DWORDS]);
     DONE_NOW(*high);
-    *low = add_products(*low, rest, x->low[j + DWORDS]);
+    *low = add_bytes(*low, rest, x->low[j + DWORDS]);
     DONE_NOW(*low);
 }
 
@@ -175,7 +138,7 @@ OSL_INLINE __m256 add_group(struct blocks *blocks, const struct group *x,
     __m256i high = x->start_high, low = x->start_low;
     __m256i pair[2], first[2], second[2];
     __m256 scale = _mm256_mul_ps(x->scale, blocks->scale);
-    blocks->scale = weight_scales(next);
+    blocks->scale = mxfp4_scales(next, 0);
     pair[0] = load_pair(next, 0);
     pair[1] = load_pair(next, 1);
     add_dword(blocks->nibbles[0], x, 0, &high, &low);
@@ -196,7 +159,7 @@ OSL_INLINE void load_blocks(struct blocks *blocks, const uint8_t *const block[LA
     mix_pairs(first, (__m256i[2]){load_pair(block, 0), load_pair(block, 1)});
     mix_pairs(second, (__m256i[2]){load_pair(block, 2), load_pair(block, 3)});
     join_halves(blocks->nibbles, first, second);
-    blocks->scale = weight_scales(block);
+    blocks->scale = mxfp4_scales(block, 0);
 }
 
 /* Where eight blocks begin that lie together; prefetches what comes later. */

@@ -6,13 +6,7 @@
 #include <math.h>
 
 #include "half.h"
-
-#define OSL_INLINE static inline __attribute__((always_inline))
-#if defined(__clang__) /* takes the other pragma too, but too late for arrays of registers */
-#define OSL_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define OSL_UNROLL _Pragma("GCC unroll 16")
-#endif
+#include "unroll.h"
 
 /* e^x, relative error below 1.5e-7 where the result is normal; exp(0) is exactly 1, exp(-inf) 0,
  * NaN stays. x = n ln 2 + r with |r| <= ln 2 / 2, and e^r = 1 + r (1 + r q(r)), q the polynomial

@@ -5,13 +5,8 @@
 #include <immintrin.h>
 
 #include "half.h"
+#include "unroll.h"
 
-#define OSL_INLINE static inline __attribute__((always_inline))
-#if defined(__clang__) /* takes the other pragma too, but too late for arrays of registers */
-#define OSL_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define OSL_UNROLL _Pragma("GCC unroll 16")
-#endif
 /* Keeps the compiler from loading earlier, or once for two uses: registers are all taken. */
 #define OSL_KEEP_ORDER __asm__ volatile("" ::: "memory")
 
