@@ -48,8 +48,7 @@ static inline float block_scale(const vec x[32 / VEC_LANES], float limit)
     for (int i = 0; i < 32 / VEC_LANES; i++) {
         largest = vec_largest_magnitude(largest, x[i]);
     }
-    uint32_t bits = vec_magnitude_bits(largest);
-    return bits >= 0x7f800000u ? NAN : osl_f32_from_bits(bits) / limit;
+    return osl_block_scale(vec_magnitude_bits(largest), limit);
 }
 
 static inline void load_block(vec x[32 / VEC_LANES], const float *from)

@@ -3,6 +3,7 @@
 #ifndef OSL_CPU_HALF_H
 #define OSL_CPU_HALF_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -18,6 +19,13 @@ static inline uint32_t osl_f32_bits(float value)
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
+}
+
+/* The scale of a block of integers up to `limit`: its largest magnitude, given as bits, which order as
+ * magnitudes do, over the limit; NaN if a value is not finite. */
+static inline float osl_block_scale(uint32_t largest, float limit)
+{
+    return largest >= 0x7f800000u ? NAN : osl_f32_from_bits(largest) / limit;
 }
 
 /* Unaligned little-endian 16 bits: Q8_0 scales lie on even, MXFP4 blocks on any addresses. */

@@ -27,8 +27,7 @@ void osl_plain_kv_store_q8(void *row, const float *in, uint32_t head_dim)
             uint32_t magnitude = osl_f32_bits(in[d + i]) & 0x7fffffffu;
             largest = magnitude > largest ? magnitude : largest;
         }
-        float exact = largest >= 0x7f800000u ? NAN : osl_f32_from_bits(largest) / 127.0f;
-        uint16_t half = osl_f16_from_f32(exact);
+        uint16_t half = osl_f16_from_f32(osl_block_scale(largest, 127.0f));
         float scale = osl_f32_from_f16(half);
         bool zero = !(scale > 0.0f);
         for (uint32_t i = 0; i < OSL_BLOCK_COLS; i++) {

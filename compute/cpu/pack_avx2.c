@@ -7,8 +7,6 @@
 #include "x86_int8.h"
 #include "x86_tables.h"
 
-#define INFINITY_BITS 0x7f800000u
-#define NAN_BITS 0x7fc00000u
 #define VECTORS (OSL_BLOCK_COLS / VEC_LANES)
 
 /* Eight integers of a block of this scale. */
@@ -26,8 +24,7 @@ OSL_INLINE void pack_block(uint8_t *out, const float *x, const uint32_t planes)
     vec most = vec_largest_magnitude(vec_load(x), vec_load(x + VEC_LANES));
     most = vec_largest_magnitude(most, vec_load(x + 2 * VEC_LANES));
     most = vec_largest_magnitude(most, vec_load(x + 3 * VEC_LANES));
-    uint32_t largest = vec_magnitude_bits(most);
-    float scale = osl_f32_from_bits(largest < INFINITY_BITS ? largest : NAN_BITS) / limit;
+    float scale = osl_block_scale(vec_magnitude_bits(most), limit);
     bool zero = !(scale > 0.0f);
     memcpy(out, &scale, sizeof scale);
     out += sizeof scale;

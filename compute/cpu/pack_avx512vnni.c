@@ -6,9 +6,6 @@
 #include "x86_int8.h"
 #include "x86_tables.h"
 
-#define INFINITY_BITS 0x7f800000u
-#define NAN_BITS 0x7fc00000u
-
 static __m512 divide(const float *x, float scale, float limit)
 {
     __m512 value = _mm512_div_ps(_mm512_loadu_ps(x), _mm512_set1_ps(scale));
@@ -26,8 +23,7 @@ OSL_INLINE void pack_block(uint8_t *out, const float *x, const uint32_t planes)
     __m512i low = _mm512_and_si512(_mm512_loadu_si512(x), clear);
     __m512i high = _mm512_and_si512(_mm512_loadu_si512(x + 16), clear);
     uint32_t largest = _mm512_reduce_max_epu32(_mm512_max_epu32(low, high));
-    bool finite = largest < INFINITY_BITS;
-    float scale = osl_f32_from_bits(finite ? largest : NAN_BITS) / limit;
+    float scale = osl_block_scale(largest, limit);
     bool zero = !(scale > 0.0f);
     memcpy(out, &scale, sizeof scale);
     OSL_UNROLL

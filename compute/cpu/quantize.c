@@ -7,8 +7,6 @@
 #include "half.h"
 #include "tables.h"
 
-#define INFINITY_BITS 0x7f800000u
-
 static float within(float value, float limit)
 {
     return value > limit ? limit : value < -limit ? -limit : value;
@@ -21,7 +19,7 @@ static void quantize_block(int8_t *q, float *scale, int32_t *sum, const float *x
         uint32_t magnitude = osl_f32_bits(x[i]) & 0x7fffffffu;
         largest = magnitude > largest ? magnitude : largest;
     }
-    *scale = largest >= INFINITY_BITS ? NAN : osl_f32_from_bits(largest) / OSL_ACT_LIMIT;
+    *scale = osl_block_scale(largest, OSL_ACT_LIMIT);
     *sum = 0;
     bool zero = !(*scale > 0.0f);
     for (uint32_t i = 0; i < OSL_BLOCK_COLS; i++) {
