@@ -173,29 +173,7 @@ OSL_NEON_INLINE void tile_planes(float *out, uint32_t out_stride, const struct o
     }
 }
 
-static void i8mm_one_plane(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
-                           uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
-{
-    tile_planes(out, out_stride, tile, rows, blocks, at, 1);
-}
-
-static void i8mm_two_planes(float *out, uint32_t out_stride, const struct osl_neon_tile *tile,
-                            uint32_t rows, uint32_t blocks, const struct osl_neon_tokens *at)
-{
-    tile_planes(out, out_stride, tile, rows, blocks, at, 2);
-}
-
-OSL_NEON_INLINE void multiply_tile(float *out, uint32_t out_stride,
-                                   const struct osl_neon_tile *tile, uint32_t rows, uint32_t blocks,
-                                   const struct osl_neon_tokens *at)
-{
-    if (at->planes == 1) {
-        i8mm_one_plane(out, out_stride, tile, rows, blocks, at);
-    } else {
-        i8mm_two_planes(out, out_stride, tile, rows, blocks, at);
-    }
-}
-
+OSL_NEON_DEFINE_PLANES(i8mm)
 OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_mxfp4, OSL_DTYPE_MXFP4, PANEL_ROWS, pack_panel,
                        multiply_tile)
 OSL_NEON_DEFINE_MATMUL(osl_i8mm_matmul_q8_0, OSL_DTYPE_Q8_0, PANEL_ROWS, pack_panel, multiply_tile)

@@ -82,6 +82,32 @@ OSL_NEON_INLINE void osl_neon_rows_at(const uint8_t **row_out, uint32_t want, co
     }
 }
 
+/* multiply_tile of a file whose tile_planes takes the number of planes as a constant: one function
+ * each, which tests/bench/mca.sh looks up by name. */
+#define OSL_NEON_DEFINE_PLANES(level)                                                              \
+    static void level##_one_plane(float *out, uint32_t out_stride,                                 \
+                                  const struct osl_neon_tile *tile, uint32_t rows,                 \
+                                  uint32_t blocks, const struct osl_neon_tokens *at)               \
+    {                                                                                              \
+        tile_planes(out, out_stride, tile, rows, blocks, at, 1);                                   \
+    }                                                                                              \
+    static void level##_two_planes(float *out, uint32_t out_stride,                                \
+                                   const struct osl_neon_tile *tile, uint32_t rows,                \
+                                   uint32_t blocks, const struct osl_neon_tokens *at)              \
+    {                                                                                              \
+        tile_planes(out, out_stride, tile, rows, blocks, at, 2);                                   \
+    }                                                                                              \
+    OSL_NEON_INLINE void multiply_tile(float *out, uint32_t out_stride,                            \
+                                       const struct osl_neon_tile *tile, uint32_t rows,            \
+                                       uint32_t blocks, const struct osl_neon_tokens *at)          \
+    {                                                                                              \
+        if (at->planes == 1) {                                                                     \
+            level##_one_plane(out, out_stride, tile, rows, blocks, at);                            \
+        } else {                                                                                   \
+            level##_two_planes(out, out_stride, tile, rows, blocks, at);                           \
+        }                                                                                          \
+    }
+
 /* The walk itself, the same for all: tiles of rows, panels within, groups of four tokens.
  * pack(dtype, tile, first row of the panel within the tile, weight of that row, row_bytes, rows
  * left, blocks) and multiply(out of the tile, out_stride, tile, rows, blocks, tokens) are inlined.
