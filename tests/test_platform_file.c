@@ -20,6 +20,8 @@
 
 #include "platform/platform.h"
 
+#include "assert_fails.h"
+
 /* ---- Faults ------------------------------------------------------------------------------ */
 
 static struct {
@@ -167,18 +169,6 @@ static void fill_sample(void)
         sample[i] = (uint8_t)(i * 167 + i / 251);
     }
 }
-
-#define assert_fails(call, wanted, words)                                                          \
-    do {                                                                                           \
-        struct osl_error error_ = {OSL_OK, ""};                                                    \
-        enum osl_status status_ = (call);                                                          \
-        assert_int_equal(status_, wanted);                                                         \
-        assert_int_equal(error_.status, wanted);                                                   \
-        if (strstr(error_.text, words) == NULL) {                                                  \
-            fail_msg("no '%s' in '%s'", words, error_.text);                                       \
-        }                                                                                          \
-        assert_null(strchr(error_.text, '\n'));                                                    \
-    } while (0)
 
 /* ---- Reading ----------------------------------------------------------------------------- */
 

@@ -19,6 +19,8 @@
 
 #include "platform/platform.h"
 
+#include "assert_fails.h"
+
 static char path[64];
 
 static int file_make(void **state)
@@ -34,18 +36,6 @@ static int file_remove(void **state)
     (void)state;
     return unlink(path);
 }
-
-#define assert_fails(call, wanted, words)                                                          \
-    do {                                                                                           \
-        struct osl_error error_ = {OSL_OK, ""};                                                    \
-        enum osl_status status_ = (call);                                                          \
-        assert_int_equal(status_, wanted);                                                         \
-        assert_int_equal(error_.status, wanted);                                                   \
-        if (strstr(error_.text, words) == NULL) {                                                  \
-            fail_msg("no '%s' in '%s'", words, error_.text);                                       \
-        }                                                                                          \
-        assert_null(strchr(error_.text, '\n'));                                                    \
-    } while (0)
 
 /* ---- Warming ----------------------------------------------------------------------------- */
 
