@@ -21,8 +21,8 @@ static inline uint32_t osl_f32_bits(float value)
     return bits;
 }
 
-/* The scale of a block of integers up to `limit`: its largest magnitude, given as bits, which order as
- * magnitudes do, over the limit; NaN if a value is not finite. */
+/* The scale of a block of integers up to `limit`: its largest magnitude, given as bits, which order
+ * as magnitudes do, over the limit; NaN if a value is not finite. */
 static inline float osl_block_scale(uint32_t largest, float limit)
 {
     return largest >= 0x7f800000u ? NAN : osl_f32_from_bits(largest) / limit;

@@ -91,7 +91,8 @@ mkdir -p "$scratch"
 if [ -n "$debs" ]; then
     for package in "$debs"/*.deb; do
         dpkg-deb -x "$package" "$scratch/unpacked" 2>/dev/null ||
-            (cd "$scratch" && mkdir -p unpacked && ar p "$package" data.tar.xz | tar xJ -C unpacked) ||
+            (mkdir -p "$scratch/unpacked" && cd "$scratch/unpacked" &&
+                ar p "$package" data.tar.xz | tar xJ) ||
             die "$package could not be unpacked"
     done
     libraries=$(find "$scratch/unpacked" -name '*.so*' -printf '%h\n' | sort -u | paste -sd:)
