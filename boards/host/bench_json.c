@@ -83,6 +83,10 @@ void osl_bench_json_row(const struct osl_host_engine *engine, const struct osl_b
                    "    \"barriers_per_token\": %u,\n    \"submissions_per_token\": %u",
                    stats.device_tier, stats.dispatches_per_token, stats.barriers_per_token,
                    stats.submissions_per_token);
+    osl_out_format(",\n    \"weights\": \"%s\",\n    \"load_ns\": %llu,\n"
+                   "    \"first_token_ns\": %llu,\n    \"first_token_prompt\": %u",
+                   plan->weights, (unsigned long long)row->start.load_ns,
+                   (unsigned long long)row->start.first_token_ns, row->start.prompt);
     osl_bench_times_json(row);
     osl_out_text("\n  }");
 }

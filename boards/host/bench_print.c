@@ -1,4 +1,4 @@
-/* The rows of bench: llama-bench's table, its keys in JSON, its columns in CSV. */
+/* The rows of bench as llama-bench's table, and what stands below it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +13,7 @@
 static char summary[SUMMARY_LINE_BYTES * SUMMARY_LINES_MAX];
 static size_t summary_bytes;
 static double least_bandwidth, best_bandwidth; /* of the rows */
+static struct osl_bench_start start;
 static struct ossicle_peak peaks[OSL_BENCH_PEAKS_MAX];
 static uint32_t peak_count;
 
@@ -70,6 +71,7 @@ static void summarise(const struct osl_bench_row *row)
         }
         add_line("\n");
     }
+    start = row->start;
     least_bandwidth = row->bandwidth < least_bandwidth || best_bandwidth == 0.0 ? row->bandwidth
                                                                                 : least_bandwidth;
     best_bandwidth = row->bandwidth > best_bandwidth ? row->bandwidth : best_bandwidth;
@@ -103,56 +105,12 @@ static void print_table_row(const struct osl_host_engine *engine, const struct o
                    parameters, osl_bench_backend(&stats), stats.threads, test, speed);
 }
 
-static void put_csv_text(const char *text)
-{
-    osl_out_text("\"");
-    for (const char *c = text; *c != '\0'; c++) {
-        osl_out_bytes(*c == '"' ? "\"\"" : c, *c == '"' ? 2 : 1);
-    }
-    osl_out_text("\"");
-}
-
-static void print_csv_row(const struct osl_host_engine *engine, const struct osl_bench_row *row)
-{
-    struct ossicle_stats stats;
-    struct osl_spread ns = osl_bench_ns(row);
-    struct osl_spread ts = osl_bench_speed(row);
-    const struct ossicle_plan *plan = &engine->plan;
-    struct osl_bench_rates rates;
-    osl_bench_rates(row, &rates);
-    ossicle_stats(engine->engine, &stats);
-    osl_out_format("\"%s\",\"0\",\"%s\",", ossicle_version(), stats.cpu_level);
-    put_csv_text(osl_bench_gpu(&stats));
-    osl_out_format(",\"%s\",", osl_bench_backend(&stats));
-    put_csv_text(engine->config.model_path);
-    osl_out_text(",");
-    put_csv_text(stats.model_name);
-    osl_out_format(
-        ",\"%llu\",\"%llu\",\"%u\",\"%u\",\"%u\",\"%s\",\"%s\",\"%u\",\"%u\",\"%u\","
-        "\"%s\",\"%.0f\",\"%.0f\",\"%.6f\",\"%.6f\",\"%.0f\",\"%.0f\",\"%.4f\",\"%s\",\"%u\",\"%"
-        "u\",\"%u\",\"%.0f\",\"%.0f\",\"%.0f\",\"%.0f\",\"%.0f\",\"%.4f\",\"%.0f\",\"%.4f\"\n",
-        (unsigned long long)stats.model_bytes, (unsigned long long)stats.model_parameters,
-        plan->prefill_tokens, plan->prefill_tokens, stats.threads, plan->kv, plan->kv, row->prompt,
-        row->generated, row->depth, row->time, ns.mean, ns.deviation, ts.mean, ts.deviation,
-        rates.weight_bytes, row->bandwidth, rates.bandwidth_fraction, stats.device_tier,
-        stats.dispatches_per_token, stats.barriers_per_token, stats.submissions_per_token,
-        rates.cache_bytes, rates.bytes_per_second, rates.operations, rates.operations_per_second,
-        rates.peak, rates.peak_fraction, row->bandwidth_median, rates.bandwidth_fraction_median);
-}
-
-void osl_bench_print_begin(int output)
+void osl_bench_print_begin(int output, bool profiled)
 {
     if (output == OSL_OUTPUT_JSON) {
         osl_out_text("[\n");
     } else if (output == OSL_OUTPUT_CSV) {
-        osl_out_text("build_commit,build_number,cpu_info,gpu_info,backends,model_filename,"
-                     "model_type,model_size,model_n_params,n_batch,n_ubatch,n_threads,type_k,"
-                     "type_v,n_prompt,n_gen,n_depth,test_time,avg_ns,stddev_ns,avg_ts,stddev_ts,"
-                     "weight_bytes_per_token,read_bandwidth,bandwidth_fraction,device_tier,"
-                     "dispatches_per_token,barriers_per_token,submissions_per_token,"
-                     "cache_bytes_per_token,bytes_per_second,operations_per_token,"
-                     "operations_per_second,arithmetic_peak,arithmetic_fraction,"
-                     "read_bandwidth_median,bandwidth_fraction_median\n");
+        osl_bench_csv_names(profiled);
     } else {
         osl_out_format("| %-30s | %10s | %10s | %-10s | %7s | %15s | %20s |\n", "model", "size",
                        "params", "backend", "threads", "test", "t/s");
@@ -169,7 +127,7 @@ void osl_bench_print_row(int output, const struct osl_host_engine *engine,
         osl_out_text(first ? "" : ",\n");
         osl_bench_json_row(engine, row);
     } else if (output == OSL_OUTPUT_CSV) {
-        print_csv_row(engine, row);
+        osl_bench_csv_row(engine, row);
     } else {
         char test[48];
         test_name(row, test);
@@ -214,6 +172,10 @@ static void print_foot(const struct osl_host_engine *engine, const struct ossicl
                        stats->dispatches_per_token, stats->barriers_per_token,
                        stats->submissions_per_token);
     }
+    osl_out_format("start: ready in %.3f s with weights %s, the first token %.3f s later, behind a "
+                   "prompt of %u\n",
+                   (double)start.load_ns / 1e9, engine->plan.weights,
+                   (double)start.first_token_ns / 1e9, start.prompt);
     osl_out_format("read bandwidth: %.1f to %.1f GB/s", least_bandwidth / 1e9,
                    best_bandwidth / 1e9);
     if (osl_bench_gpu(stats)[0] != '\0') {

@@ -18,7 +18,8 @@
 /* A test that only generates starts from one token and writes one more than it times; two places
  * stay free for the end of a message. */
 #define CONTEXT_SPARE_TOKENS 8
-#define CONTEXT_LEAST_TOKENS 64
+#define FIRST_PROMPT_TOKENS 64 /* about a question of one line with Harmony's preamble */
+#define CONTEXT_LEAST_TOKENS (FIRST_PROMPT_TOKENS + CONTEXT_SPARE_TOKENS)
 #define TESTS_MAX (OSL_LIST_MAX * 3)
 #define LCG_FACTOR 6364136223846793005ull /* Knuth, MMIX */
 #define LCG_STEP 1442695040888963407ull
@@ -29,6 +30,7 @@ struct bench {
     uint64_t ids_bytes;
     uint32_t ids_count;
     uint32_t base; /* mark of the empty context */
+    struct osl_bench_start start;
     struct osl_bench_row row;
 };
 
@@ -198,6 +200,7 @@ static enum ossicle_status run_test(struct bench *bench, const struct osl_args *
     uint64_t took_ns = 0;
     enum ossicle_status status = OSSICLE_OK;
     memset(row, 0, sizeof *row);
+    row->start = bench->start;
     row->prompt = test->prompt;
     row->generated = test->generated;
     row->depth = depth;
@@ -228,6 +231,20 @@ static enum ossicle_status run_test(struct bench *bench, const struct osl_args *
     return status;
 }
 
+/* The first token of all: what is not in memory or not made by now is waited for here. */
+static enum ossicle_status measure_start(struct bench *bench)
+{
+    uint32_t context = bench->engine.plan.context_tokens;
+    uint32_t room = context > CONTEXT_SPARE_TOKENS ? context - CONTEXT_SPARE_TOKENS : 1;
+    uint32_t prompt = room < FIRST_PROMPT_TOKENS ? room : FIRST_PROMPT_TOKENS;
+    uint64_t start_ns = osl_now_ns();
+    bench->start.prompt = prompt;
+    enum ossicle_status status = ossicle_say_tokens(bench->engine.engine, bench->ids, prompt);
+    return status == OSSICLE_OK
+               ? generate(bench->engine.engine, 0, start_ns, &bench->start.first_token_ns)
+               : status;
+}
+
 /* The context as it is before each test of a depth, and a mark to come back to. Nothing but the
  * random tokens is in it: no conversation is opened. */
 static enum ossicle_status prepare_depth(struct bench *bench, uint32_t depth, uint32_t *mark_out)
@@ -250,7 +267,8 @@ static enum ossicle_status run_all(struct bench *bench, const struct osl_args *a
     uint32_t test_count = list_tests(args, tests);
     enum ossicle_status status = ossicle_mark(bench->engine.engine, &bench->base);
     bool first = true;
-    osl_bench_print_begin(output);
+    status = status == OSSICLE_OK ? measure_start(bench) : status;
+    osl_bench_print_begin(output, args->profile);
     for (uint32_t d = 0; status == OSSICLE_OK && d < args->depths.count; d++) {
         uint32_t mark = 0;
         status = prepare_depth(bench, args->depths.values[d], &mark);
@@ -317,10 +335,6 @@ static enum ossicle_status run(const struct osl_args *args)
         osl_complain("nothing to measure: give -p, -n or -pg a number above 0");
         return OSSICLE_ARGUMENT;
     }
-    if (args->profile && output == OSL_OUTPUT_CSV) {
-        osl_complain("--profile has no columns in CSV; take -o table or -o json");
-        return OSSICLE_ARGUMENT;
-    }
     enum ossicle_status status = osl_host_engine_configure(args, &bench.engine);
     if (!osl_option_given(args, "--lookup")) { /* a token a step is what is compared */
         bench.engine.config.lookup = OSSICLE_LOOKUP_OFF;
@@ -337,6 +351,7 @@ static enum ossicle_status run(const struct osl_args *args)
     if (status != OSSICLE_OK) {
         return status;
     }
+    bench.start.load_ns = osl_now_ns() - bench.engine.start_ns;
     if (!make_ids(&bench, context_needed(args))) {
         osl_complain("no memory for the random tokens");
         status = OSSICLE_MEMORY;
@@ -370,11 +385,14 @@ const struct osl_command osl_cmd_bench = {
         "  operations_per_token, operations_per_second  of the matrices, for a token that is read\n"
         "  arithmetic_peak, arithmetic_fraction  what the multiplying instructions (peaks, in "
         "JSON) allow\n"
+        "  weights, load_ns, first_token_ns, first_token_prompt  how weights are held, the time "
+        "until "
+        "the\n    engine is ready, from then until its first token, and the prompt read for that\n"
         "On a Vulkan device also its name, its tier and how many dispatches, barriers and "
         "submissions a\n"
         "token takes. --profile adds each kind of op in a step: times it ran, time, share, how "
         "long threads\n"
-        "waited for one another, bytes and operations a second; on a GPU it slows all of them "
-        "down a little.\n",
+        "waited for one another, bytes and operations a second; in CSV each op is a line that "
+        "repeats its\ntest's columns. On a GPU it slows all of them down a little.\n",
     .run = run,
 };

@@ -2,6 +2,23 @@
 # bench: the grid, and llama-bench's keys and columns.
 . "$(dirname "$0")/lib.sh"
 
+# Every line of the CSV in `out` has as many values as the first has names.
+even_csv() {
+    local names
+    names=$(head -1 out | tr ',' '\n' | wc -l)
+    sed 1d out | awk -v names="$names" '{ if (gsub(/","/, "") + 1 != names) exit 1 }' ||
+        fail "csv: a line has not $names values"
+}
+# csv_lines NAME VALUE...: how many lines of the CSV in `out` have all these values.
+csv_lines() {
+    awk -F'","' 'function plain(text) { gsub(/^"|"$/, "", text); return text }
+        BEGIN { for (i = 1; i < ARGC; i += 2) { want[ARGV[i]] = ARGV[i + 1] }; ARGC = 1 }
+        NR == 1 { split($0, name, ","); next }
+        { same = 1; for (i = 1; i <= NF; i++) {
+            if (name[i] in want && plain($i) != want[name[i]]) same = 0 }; lines += same }
+        END { print lines + 0 }' "$@" <out
+}
+
 model
 expect 0 bench -m model.gguf -p 16,32 -n 4 -pg 8,2 -d 0,24 -r 2 -t 1 -o json
 json 'length == 8'
@@ -36,14 +53,16 @@ expect 0 bench -m model.gguf -p 16 -n 0 -r 1 -t 1 -o json
 json ".[0].operations_per_token == 2 * $products / 16"
 expect 0 bench -m model.gguf -p 8 -n 2 -r 1 -t 1 -o csv
 [ "$(wc -l <out)" = 3 ] || fail "csv has not three lines"
-[ "$(head -1 out | tr ',' '\n' | wc -l)" = "$(sed -n 2p out | sed 's/","/"\n"/g' | wc -l)" ] ||
-    fail "csv: as many names as values"
+even_csv
+[ "$(csv_lines weights mapped first_token_prompt 64)" = 2 ] || fail "csv: does not tell the start"
 expect 0 bench -m model.gguf -p 8 -n 2 -d 5 -r 1 -t 1
 prints '| model                          |       size |     params | backend    | threads |'
 number=' +[0-9.]+'
 row="^\\| .* \\|$number [KMG]iB \\|$number [MB] \\| CPU +\\| +1 \\| +pp8 @ d5 \\|"
 row="$row$number ± [0-9.]+ \\|\$"
 grep -Eq "$row" out || fail "the table's row is not llama-bench's"
+prints "start: ready in "
+prints " with weights mapped, the first token "
 prints "read bandwidth:"
 prints "GOP of matrices a token"
 prints "GB of cache a token"
@@ -58,8 +77,16 @@ json '.[1].times.decode | any(.op == "expert up" and .ns > 0 and .bytes > 0 and 
 expect 0 bench -m model.gguf -p 8 -n 2 -r 1 -t 1 --profile
 prints "matmuls together"
 prints "expert down"
-expect 1 bench -m model.gguf --profile -o csv
-says "--profile has no columns in CSV"
+expect 0 bench -m model.gguf -p 8 -n 2 -r 1 -t 1 --profile -o csv
+even_csv
+[ "$(csv_lines op "")" = 2 ] || fail "csv: not one line a test without an op"
+[ "$(csv_lines n_prompt 8 step prefill op "expert up")" = 1 ] || fail "csv: prefill lacks an op"
+[ "$(csv_lines n_gen 2 step decode op "expert up")" = 1 ] || fail "csv: decode lacks an op"
+[ "$(csv_lines n_gen 2 step prefill)" = 0 ] || fail "csv: prefill's ops in a row that writes"
+# How it started: the context of another run has less room than the first prompt wants.
+expect 0 bench -m model.gguf -p 8 -n 2 -r 1 -t 1 --weights resident --context 32 -o json
+json 'all(.[]; .weights == "resident" and .load_ns > 0 and .first_token_ns > 0 and
+      .first_token_prompt == 24)'
 json_cpu='.[0] | .backends == "CPU" and .gpu_info == "" and .device_tier == ""'
 expect 0 bench -m model.gguf -p 8 -n 0 -r 1 --device cpu -o json
 json "$json_cpu and .dispatches_per_token == 0"
@@ -77,8 +104,8 @@ if has_vulkan; then
     prints "a decode step: "
     prints "by the device"
     expect 0 bench -m model.gguf -p 8 -n 2 -r 1 --device vulkan --vulkan-tier base -o csv
-    [ "$(head -1 out | tr ',' '\n' | wc -l)" = "$(sed -n 2p out | sed 's/","/"\n"/g' | wc -l)" ] ||
-        fail "csv: as many names as values on a device"
+    even_csv
+    [ "$(csv_lines weights device)" = 2 ] || fail "csv: weights are not on the device"
 fi
 
 finish
