@@ -24,7 +24,7 @@
 #include "ymm_int8.h"
 
 #define DWORDS 4 /* of nibbles in a block */
-#define PREFETCH_BYTES 2048
+#define PREFETCH_BYTES 6144 /* as AVX-512's: see matvec_avx512vnni.c */
 #define CACHE_LINE 64
 #define GROUPS_MAX (OSL_COLS_MAX / OSL_BLOCK_COLS / LANES)
 
