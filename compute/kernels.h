@@ -4,7 +4,8 @@
  * obviously right, compiled without contraction. Faster tables quantise activations to 16 bits per
  * 32 for Q8_0 and MXFP4 weights (osl_act), as two planes of bytes so that the int8 dot products of
  * the hardware do all the work; other weight types multiply f32 activations. The second plane
- * costs arithmetic, which decode has to spare, and no bytes. 8 bits alone for every product were
+ * costs arithmetic, which decode has to spare, and no bytes. A table's matvec may round them once
+ * more, to 16 bits per 128 (grouped). 8 bits alone for every product were
  * measured on the fixtures to move log-probabilities by 0.03 to 0.08, and by 0.3 where a token's
  * routing flipped; a table that packs spends them in prefill where the executor asks for one
  * plane, see executor_prefill.h.
@@ -43,6 +44,7 @@
  * scale and sum are not read. */
 #define OSL_ACT_BLOCK_BYTES 64             /* of q, for 32 elements */
 #define OSL_ACT_ROW_BYTES(cols) (2 * (cols)) /* least q_stride */
+#define OSL_ACT_GROUP 4                     /* blocks, in tables that group */
 #define OSL_ACT_LIMIT 32512                 /* 127 * 256: the largest integer */
 
 /* A packed row, for tables whose matmul wants all of an activation in one stream: blocks of a f32
@@ -209,6 +211,7 @@ struct osl_ceiling {
 struct osl_kernels {
     const char *name; /* "plain", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod", ... */
     bool quantized[OSL_DTYPE_END]; /* weight types whose kernels read q/scale/sum */
+    bool grouped[OSL_DTYPE_END];   /* matvec brings them to one scale for OSL_ACT_GROUP blocks */
     osl_matvec_fn *matvec[OSL_DTYPE_END];
     osl_matvec_tokens_fn *matvec_tokens[OSL_DTYPE_END]; /* NULL: matvec, token by token */
     osl_matmul_fn *matmul[OSL_DTYPE_END];

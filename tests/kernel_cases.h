@@ -53,11 +53,12 @@ static inline float *case_floats(size_t count, float range, uint64_t *state)
 }
 
 /* Random rows. Blocks of the block types have scales from zero over tiny to large, and the lowest
- * and highest quants. */
+ * and highest quants; in half of the rows of MXFP4 the scales are near one another. */
 static inline void case_fill_row(uint8_t *row, enum osl_dtype dtype, uint32_t cols,
                                  uint64_t *state)
 {
     uint64_t bytes = osl_dtype_row_bytes(dtype, cols);
+    bool near = case_random(state) % 2 == 0;
     for (uint64_t i = 0; i < bytes; i++) {
         row[i] = (uint8_t)case_random(state);
     }
@@ -87,7 +88,8 @@ static inline void case_fill_row(uint8_t *row, enum osl_dtype dtype, uint32_t co
         case OSL_DTYPE_MXFP4:
             if (c % 32 == 0) {
                 static const uint8_t scales[6] = {120, 0, 1, 127, 123, 131};
-                row[c / 32 * 17] = scales[case_random(state) % 6];
+                uint64_t draw = case_random(state);
+                row[c / 32 * 17] = near ? (uint8_t)(122 + draw % 3) : scales[draw % 6];
             }
             break;
         }
@@ -188,6 +190,27 @@ static inline int32_t case_act_integer(const int8_t *q, uint32_t c)
 {
     const int8_t *block = q + (size_t)(c / 32) * OSL_ACT_BLOCK_BYTES;
     return 256 * block[c % 32] + block[32 + c % 32];
+}
+
+/* The scale of element c's group, and its value at that, as a table's matvec that groups has them:
+ * a block's share of the scale in 32768ths, 32767 for the largest; products rounded half up. */
+static inline double case_grouped_value(const struct case_act *x, uint32_t cols, uint32_t token,
+                                        uint32_t c, double *scale_out)
+{
+    const float *scale = x->scale + (size_t)token * x->act.block_stride;
+    uint32_t first = c / 32 / OSL_ACT_GROUP * OSL_ACT_GROUP;
+    float most = 0.0f;
+    for (uint32_t b = first; b < first + OSL_ACT_GROUP && b < cols / 32; b++) {
+        most = scale[b] > most ? scale[b] : most;
+    }
+    float together = most * (32768.0f / 32767.0f);
+    *scale_out = (double)together;
+    if (most == 0.0f) {
+        return 0.0;
+    }
+    int32_t share = (int32_t)rintf(scale[c / 32] / most * 32767.0f);
+    int32_t integer = case_act_integer(x->q + (size_t)token * x->act.q_stride, c);
+    return (double)((integer * share + 16384) >> 15) * (double)together;
 }
 
 /* One value of activation as the table multiplies it. */

@@ -7,7 +7,7 @@
  * chain, where the worst case grows with the count; measured below 1e-6. */
 #define TOLERANCE 4e-6
 /* Quantised activations against f32 ones, in units of one and a half steps at every weight, or of
- * half a step where they are packed. */
+ * half a step where they are packed; a step more of the larger scale where they are grouped. */
 #define QUANTIZED_TOLERANCE 1.02
 /* Products of two scales may be subnormal and lose bits; no weight of use is that small. */
 #define FLOOR 1e-30
@@ -18,17 +18,26 @@ struct expected {
     double step;      /* sum of |w| scale times 1.5 or 0.5, what quantising may cost */
 };
 
-/* A row of weights on a token's activations: f32, or as the kernel reads them. */
+/* How a kernel reads activations. */
+enum reading { READS_F32, READS_QUANTIZED, READS_GROUPED, READS_PACKED };
+
+/* A row of weights on a token's activations as they are read; planes of packed ones. */
 static struct expected expect(const float *weight, uint32_t cols, const struct case_act *x,
-                              bool quantized, uint32_t planes, uint32_t token)
+                              enum reading reading, uint32_t planes, uint32_t token)
 {
     struct expected e = {0.0, 0.0, 0.0};
     for (uint32_t c = 0; c < cols; c++) {
-        double value = quantized && planes > 0 ? case_packed_value(x, planes, token, cols, c)
-                                               : case_act_value(x, quantized, token, c);
         double scale = (double)x->scale[(size_t)token * x->act.block_stride + c / 32];
-        double step = planes == 0 ? 1.5 * scale
-                                  : 0.5 * scale * OSL_ACT_LIMIT / OSL_PACK_LIMIT(planes);
+        double together;
+        double value = case_act_value(x, reading == READS_QUANTIZED, token, c);
+        double step = 1.5 * scale;
+        if (reading == READS_GROUPED) {
+            value = case_grouped_value(x, cols, token, c, &together);
+            step += together;
+        } else if (reading == READS_PACKED) {
+            value = case_packed_value(x, planes, token, cols, c);
+            step = 0.5 * scale * OSL_ACT_LIMIT / OSL_PACK_LIMIT(planes);
+        }
         double term = (double)weight[c] * value;
         e.value += term;
         e.magnitude += fabs(term);
@@ -80,14 +89,26 @@ static void problem_free(struct problem *p)
     case_act_free(&p->x);
 }
 
+/* What matvec reads, or matmul of so many planes. */
+static enum reading reading_of(const struct problem *p, const char *op, uint32_t planes)
+{
+    if (!p->k->quantized[p->dtype]) {
+        return READS_F32;
+    }
+    if (planes > 0) {
+        return READS_PACKED;
+    }
+    return op[3] == 'v' && p->k->grouped[p->dtype] ? READS_GROUPED : READS_QUANTIZED;
+}
+
 static void check(const struct problem *p, const char *op, uint32_t planes, uint32_t row,
                   uint32_t token, float got)
 {
-    bool quantized = p->k->quantized[p->dtype];
+    enum reading reading = reading_of(p, op, planes);
     const float *weight = p->unpacked + (size_t)row * p->cols;
-    struct expected e = expect(weight, p->cols, &p->x, quantized, planes, token);
-    struct expected exact = expect(weight, p->cols, &p->x, false, planes, token);
-    double slack = quantized ? QUANTIZED_TOLERANCE * exact.step : 0.0;
+    struct expected e = expect(weight, p->cols, &p->x, reading, planes, token);
+    struct expected exact = expect(weight, p->cols, &p->x, READS_F32, planes, token);
+    double slack = reading == READS_F32 ? 0.0 : QUANTIZED_TOLERANCE * e.step;
     if (!(fabs((double)got - e.value) <= TOLERANCE * e.magnitude + FLOOR) ||
         !(fabs((double)got - exact.value) <= slack + TOLERANCE * exact.magnitude + FLOOR)) {
         fail_msg("%s %s, %u planes, %s %ux%u seed %llu row %u token %u: got %.9g, want %.9g "
@@ -307,6 +328,25 @@ static void matmul_results_do_not_depend_on_the_call(void **state)
     }
 }
 
+/* The scale 255 makes its row NaN, whatever the scales beside it, and no other row. */
+static void scale_that_is_no_number_makes_its_row_so(void **state)
+{
+    static const uint8_t beside[] = {0, 127, 252, 253, 254, 255};
+    CASE_EACH_TABLE (k) {
+        for (uint32_t place = 0; place < 5 * sizeof beside; place++) {
+            struct problem p;
+            float out[3];
+            problem_make(&p, k, OSL_DTYPE_MXFP4, 3, 160, 1);
+            for (uint32_t b = 0; b < 5; b++) {
+                p.weight[p.row_bytes + b * 17] = b == place % 5 ? 255 : beside[place / 5];
+            }
+            k->matvec[p.dtype](out, p.weight, p.row_bytes, 3, 160, &p.x.act);
+            assert_true(isfinite(out[0]) && isnan(out[1]) && isfinite(out[2]));
+            problem_free(&p);
+        }
+    }
+}
+
 /* Blocks of zeros, on either side, give exact zeros, not NaN. */
 static void zero_weights_and_zero_activations_give_zero(void **state)
 {
@@ -423,6 +463,7 @@ int main(void)
         cmocka_unit_test(matvec_rows_do_not_depend_on_the_call),
         cmocka_unit_test(matvec_of_tokens_gives_each_its_bits),
         cmocka_unit_test(matmul_results_do_not_depend_on_the_call),
+        cmocka_unit_test(scale_that_is_no_number_makes_its_row_so),
         cmocka_unit_test(zero_weights_and_zero_activations_give_zero),
         cmocka_unit_test(mxfp4_smallest_scales_count),
         cmocka_unit_test(nan_and_broken_scales_show),

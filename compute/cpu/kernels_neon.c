@@ -71,6 +71,7 @@ const struct osl_kernels osl_kernels_neon = {
 
 const struct osl_kernels osl_kernels_dotprod = {
     .name = "dotprod",
+    .grouped = {[OSL_DTYPE_MXFP4] = true},
     .matvec = {DENSE_KERNELS(matvec), QUANTIZED_KERNELS(dotprod, matvec)},
     .matmul = {DENSE_KERNELS(matmul), QUANTIZED_KERNELS(dotprod, matmul)},
     .attend_part = ATTEND_PART(dotprod),
@@ -82,6 +83,7 @@ const struct osl_kernels osl_kernels_dotprod = {
 
 const struct osl_kernels osl_kernels_i8mm = {
     .name = "i8mm",
+    .grouped = {[OSL_DTYPE_MXFP4] = true},
     .matvec = {DENSE_KERNELS(matvec), QUANTIZED_KERNELS(dotprod, matvec)},
     .matmul = {DENSE_KERNELS(matmul), QUANTIZED_KERNELS(i8mm, matmul)},
     .attend_part = ATTEND_PART(dotprod),

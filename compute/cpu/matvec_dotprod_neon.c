@@ -9,5 +9,4 @@ OSL_NEON_INLINE int32x4_t dot_products(int32x4_t sum, enum osl_dtype dtype,
     return vdotq_s32(vdotq_s32(sum, block.low, x_low), block.high, x_high);
 }
 
-OSL_NEON_DEFINE_MATVEC(osl_dotprod_matvec_mxfp4, OSL_DTYPE_MXFP4, dot_products)
 OSL_NEON_DEFINE_MATVEC(osl_dotprod_matvec_q8_0, OSL_DTYPE_Q8_0, dot_products)
