@@ -5,11 +5,12 @@
  * Eight blocks at a time are transposed, so that a lane holds what belongs to one block: four
  * columns beside the same four of the next block. A lane's sum is then the whole block's, and
  * joining the planes, both scales and the f32 sum cost one vector for eight blocks. Weights are
- * doubled and shifted by 12 to be unsigned; the shift times the activations is where the sums
- * begin. They are kept in 16 bits that may wrap on the way: the result is at most 32 * 12 * 127 in
- * two halves, which fits. So a lane is exact, and is scaled by the product of both scales and added
- * in f32, group after group; then lanes l and l+4, l+2, l+1 are added. Blocks left at the ends of
- * several rows make a group together, whose lanes are added to their rows in order.
+ * doubled and shifted by 12 to be unsigned; the shift times the activations is taken off the sum.
+ * Sums are kept in 16 bits that may wrap on the way, and so may the integer they make: without the
+ * shift it is at most 32 * 12 * 32512, which fits. So a lane is exact, and is scaled by the product
+ * of both scales and added in f32, group after group; then lanes l and l+4, l+2, l+1 are added.
+ * Blocks left at the ends of several rows make a group together, whose lanes are added to their
+ * rows in order.
  *
  * While one group is multiplied the next is transposed: the steps of either wait for each other,
  * and the scheduler does not reach far enough to find the other group by itself.
@@ -32,25 +33,23 @@
 struct group {
     __m256i high[2 * DWORDS]; /* of the low nibbles, a block's first half, then of the high ones */
     __m256i low[2 * DWORDS];
-    __m256i start_high; /* minus the shift times the activations */
-    __m256i start_low;
+    __m256i start; /* minus the shift times the activations */
     __m256 scale; /* halved: the table is doubled */
 };
 
-/* Both planes' sums as the integer they stand for. */
-OSL_INLINE __m256i join_planes(__m256i high, __m256i low)
+/* The integer that both planes' sums stand for, without the shift. */
+OSL_INLINE __m256i join_planes(__m256i high, __m256i low, const struct group *x)
 {
 #ifdef YMM_VNNI
-    return _mm256_add_epi32(_mm256_slli_epi32(high, 8), low);
+    high = _mm256_slli_epi32(high, 8);
 #else
     high = _mm256_madd_epi16(high, _mm256_set1_epi16(256));
-    return _mm256_add_epi32(high, sum_of_bytes(low));
 #endif
+    return _mm256_add_epi32(_mm256_add_epi32(high, sum_of_bytes(low)), x->start);
 }
 
 /* One plane of `count` blocks, over and over. */
-OSL_INLINE void prepare_plane(__m256i out[2 * DWORDS], __m256i *start_out, const int8_t *q,
-                              uint32_t count)
+OSL_INLINE void prepare_plane(__m256i out[2 * DWORDS], const int8_t *q, uint32_t count)
 {
     vec block[LANES];
     OSL_UNROLL
@@ -59,24 +58,27 @@ OSL_INLINE void prepare_plane(__m256i out[2 * DWORDS], __m256i *start_out, const
         block[lane] = vec_load((const float *)(const void *)at);
     }
     vec_transpose(block);
-    __m256i sum = _mm256_setzero_si256();
     OSL_UNROLL
     for (uint32_t i = 0; i < 2 * DWORDS; i++) {
         out[i] = _mm256_castps_si256(block[i]);
-        sum = add_bytes(sum, _mm256_set1_epi8(OSL_MXFP4_SHIFT), out[i]);
     }
-    *start_out = negative(sum);
 }
 
-static void prepare_group(struct group *group, const int8_t *q, const float *scale, uint32_t count)
+/* The blocks from `first` on, `count` of them, over and over. */
+static void prepare_group(struct group *group, const struct osl_act *x, uint32_t first,
+                          uint32_t count)
 {
-    prepare_plane(group->high, &group->start_high, q, count);
-    prepare_plane(group->low, &group->start_low, q + OSL_BLOCK_COLS, count);
-    float scales[LANES];
+    const int8_t *q = x->q + (size_t)first * OSL_ACT_BLOCK_BYTES;
+    prepare_plane(group->high, q, count);
+    prepare_plane(group->low, q + OSL_BLOCK_COLS, count);
+    float scale[LANES];
+    int32_t start[LANES];
     for (uint32_t lane = 0; lane < LANES; lane++) {
-        scales[lane] = 0.5f * scale[lane % count];
+        scale[lane] = 0.5f * x->scale[first + lane % count];
+        start[lane] = -OSL_MXFP4_SHIFT * x->sum[first + lane % count];
     }
-    group->scale = _mm256_loadu_ps(scales);
+    group->scale = _mm256_loadu_ps(scale);
+    group->start = _mm256_loadu_si256((const void *)start);
 }
 
 /* Eight blocks: lane l of nibbles[j] is dword j of block l. */
@@ -112,7 +114,7 @@ OSL_INLINE void join_halves(__m256i out[DWORDS], const __m256i first[2], const _
     out[3] = _mm256_unpackhi_epi64(first[1], second[1]);
 }
 
-/* Dword j of eight blocks, added to the sums of both planes. */
+/* Dword j of eight blocks, added to the sums of both planes, which begin with dword 0. */
 OSL_INLINE void add_dword(__m256i nibbles, const struct group *x, const int j, __m256i *high,
                           __m256i *low)
 {
@@ -121,9 +123,9 @@ OSL_INLINE void add_dword(__m256i nibbles, const struct group *x, const int j, _
     __m256i first = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, mask));
     __m256i rest = _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), mask);
     rest = _mm256_shuffle_epi8(table, rest);
-    *high = add_bytes(*high, first, x->high[j]);
+    *high = j == 0 ? products_of_bytes(first, x->high[0]) : add_bytes(*high, first, x->high[j]);
     DONE_NOW(*high);
-    *low = add_bytes(*low, first, x->low[j]);
+    *low = j == 0 ? products_of_bytes(first, x->low[0]) : add_bytes(*low, first, x->low[j]);
     DONE_NOW(*low);
     *high = add_bytes(*high, rest, x->high[j + DWORDS]);
     DONE_NOW(*high);
@@ -135,7 +137,7 @@ OSL_INLINE void add_dword(__m256i nibbles, const struct group *x, const int j, _
 OSL_INLINE __m256 add_group(struct blocks *blocks, const struct group *x,
                             const uint8_t *const next[LANES], __m256 sum)
 {
-    __m256i high = x->start_high, low = x->start_low;
+    __m256i high, low;
     __m256i pair[2], first[2], second[2];
     __m256 scale = _mm256_mul_ps(x->scale, blocks->scale);
     blocks->scale = mxfp4_scales(next, 0);
@@ -150,7 +152,7 @@ OSL_INLINE __m256 add_group(struct blocks *blocks, const struct group *x,
     mix_pairs(second, pair);
     add_dword(blocks->nibbles[3], x, 3, &high, &low);
     join_halves(blocks->nibbles, first, second);
-    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(join_planes(high, low)), scale, sum);
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(join_planes(high, low, x)), scale, sum);
 }
 
 OSL_INLINE void load_blocks(struct blocks *blocks, const uint8_t *const block[LANES])
@@ -175,27 +177,42 @@ OSL_INLINE void find_blocks(const uint8_t *block[LANES], const uint8_t *at)
     }
 }
 
-/* Adds the last `left` blocks of `rows` rows, at most eight in all; `at` is the first row's. */
-static void add_left(float *out, const uint8_t *at, uint64_t row_bytes, uint32_t rows,
-                     uint32_t left, const struct group *x)
+/* The last blocks of rows, `left` of each, which make a group for `together` rows. */
+struct ends {
+    uint32_t left;
+    uint32_t together;
+    size_t offset[LANES]; /* of a lane's block from the first row's first of them */
+};
+
+static struct ends find_ends(uint32_t left, uint64_t row_bytes)
 {
-    const uint8_t *block[LANES];
-    for (uint32_t lane = 0; lane < LANES; lane++) {
-        uint32_t row = lane / left < rows ? lane / left : 0; /* lanes past the last are not used */
-        block[lane] = at + row * row_bytes + (size_t)(lane % left) * OSL_MXFP4_BLOCK_BYTES;
+    struct ends ends = {.left = left, .together = left > 0 ? LANES / left : LANES};
+    for (uint32_t lane = 0; left > 0 && lane < LANES; lane++) {
+        ends.offset[lane] =
+            lane / left * row_bytes + (size_t)(lane % left) * OSL_MXFP4_BLOCK_BYTES;
     }
-    struct blocks blocks;
-    load_blocks(&blocks, block);
-    __m256i high = x->start_high, low = x->start_low;
+    return ends;
+}
+
+/* Where the last blocks of `rows` rows begin; lanes past them are not used: any block will do. */
+OSL_INLINE void find_left(const uint8_t *block[LANES], const uint8_t *at, const struct ends *ends,
+                          uint32_t rows)
+{
     OSL_UNROLL
-    for (int j = 0; j < DWORDS; j++) {
-        add_dword(blocks.nibbles[j], x, j, &high, &low);
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        block[lane] = at + (lane < rows * ends->left ? ends->offset[lane] : 0);
     }
-    __m256 scale = _mm256_mul_ps(x->scale, blocks.scale);
+}
+
+OSL_INLINE void add_left(float *out, __m256 sum, const struct ends *ends, uint32_t rows)
+{
     float lanes[LANES];
-    _mm256_storeu_ps(lanes, _mm256_mul_ps(_mm256_cvtepi32_ps(join_planes(high, low)), scale));
-    for (uint32_t lane = 0; lane < rows * left; lane++) {
-        out[lane / left] += lanes[lane];
+    _mm256_storeu_ps(lanes, sum);
+    const float *lane = lanes;
+    for (uint32_t r = 0; r < rows; r++) {
+        for (uint32_t i = 0; i < ends->left; i++) {
+            out[r] += *lane++;
+        }
     }
 }
 
@@ -213,16 +230,17 @@ void MATVEC_MXFP4(float *out, const void *weight, uint64_t row_bytes, uint32_t r
     const uint32_t blocks = cols / OSL_BLOCK_COLS, full = blocks / LANES, left = blocks % LANES;
     struct group groups[GROUPS_MAX];
     for (uint32_t block = 0; block < blocks; block += LANES) {
-        prepare_group(&groups[block / LANES], x->q + (size_t)block * OSL_ACT_BLOCK_BYTES,
-                      x->scale + block, blocks - block < LANES ? blocks - block : LANES);
+        prepare_group(&groups[block / LANES], x, block,
+                      blocks - block < LANES ? blocks - block : LANES);
     }
-    const uint32_t together = left > 0 ? LANES / left : LANES; /* rows whose ends are a group */
-    const uint8_t *row = weight, *block[LANES];
+    const struct ends ends = find_ends(left, row_bytes);
+    const uint8_t *row = weight, *block[LANES], *end = row; /* of the rows that end together */
     struct blocks now = {.scale = _mm256_setzero_ps()};
     if (full > 0 && rows > 0) {
         find_blocks(block, row);
         load_blocks(&now, block);
     }
+    uint32_t ending = 0; /* rows that wait for their last blocks */
     for (uint32_t r = 0; r < rows; r++) {
         const uint8_t *at = row;
         __m256 sum = _mm256_setzero_ps();
@@ -232,16 +250,23 @@ void MATVEC_MXFP4(float *out, const void *weight, uint64_t row_bytes, uint32_t r
             find_blocks(block, at);
             sum = add_group(&now, &groups[g], block, sum);
         }
-        if (full > 0) {
+        ending++;
+        if (left == 0 || (ending < ends.together && r + 1 < rows)) {
             find_blocks(block, row);
-            sum = add_group(&now, &groups[full - 1], block, sum);
-        }
-        out[r] = add_lanes(sum);
-        uint32_t first = r - r % together;
-        if (left > 0 && (r + 1 == first + together || r + 1 == rows)) {
-            const uint8_t *end = (const uint8_t *)weight + first * row_bytes;
-            add_left(out + first, end + (size_t)full * LANES * OSL_MXFP4_BLOCK_BYTES, row_bytes,
-                     r + 1 - first, left, &groups[full]);
+            out[r] = add_lanes(full > 0 ? add_group(&now, &groups[full - 1], block, sum) : sum);
+        } else {
+            find_left(block, end + (size_t)full * LANES * OSL_MXFP4_BLOCK_BYTES, &ends, ending);
+            if (full > 0) {
+                sum = add_group(&now, &groups[full - 1], block, sum);
+                find_blocks(block, row);
+            } else {
+                load_blocks(&now, block);
+            }
+            out[r] = add_lanes(sum);
+            sum = add_group(&now, &groups[full], block, _mm256_setzero_ps());
+            add_left(out + r + 1 - ending, sum, &ends, ending);
+            end = row;
+            ending = 0;
         }
     }
 }

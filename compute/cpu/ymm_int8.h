@@ -22,6 +22,16 @@ OSL_INLINE __m256i add_bytes(__m256i sum, __m256i of_unsigned, __m256i of_signed
 #endif
 }
 
+/* The same, added to nothing. */
+OSL_INLINE __m256i products_of_bytes(__m256i of_unsigned, __m256i of_signed)
+{
+#ifdef YMM_VNNI
+    return _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), of_unsigned, of_signed);
+#else
+    return _mm256_maddubs_epi16(of_unsigned, of_signed);
+#endif
+}
+
 /* Such sums, as one integer a lane. */
 OSL_INLINE __m256i sum_of_bytes(__m256i sum)
 {
