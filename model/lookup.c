@@ -58,7 +58,7 @@ static uint32_t follow(ossicle *engine, uint32_t *run_out)
         osl_lookup_cost_seen(&lookup->cost, lookup->guess_run,
                              session->tokens[count - 1] == lookup->guess);
     }
-    uint32_t place = osl_lookup_find(&lookup->index, session->tokens, count, run_out);
+    uint32_t place = osl_lookup_follow(&lookup->index, session->tokens, count, run_out);
     lookup->guess_at = place != 0 ? count : 0;
     if (place != 0) {
         lookup->guess = session->tokens[place];

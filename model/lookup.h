@@ -4,9 +4,10 @@
  * and random numbers. Where the pick is the draft's token, the logits after it are there already;
  * where it is not, the rest is dropped. So the text is the same bit for bit with and without.
  *
- * Three parts: the index finds the longest recent run of tokens that the text ends with; the cost
- * says how long a draft pays, from step times and from how often such runs went on as before; the
- * engine's part (lookup.c) runs the steps. The clock decides whether to draft, never the text. */
+ * Three parts: the index finds the longest recent run of tokens that the text ends with, and goes
+ * on behind a token that was another than there, as in a copy with changes; the cost says how long
+ * a draft pays, from step times and from how often such runs went on as before; the engine's part
+ * (lookup.c) runs the steps. The clock decides whether to draft, never the text. */
 #ifndef OSL_LOOKUP_H
 #define OSL_LOOKUP_H
 
@@ -26,6 +27,9 @@ struct osl_lookup_index {
     uint32_t *before; /* [context], by such a place: the one before it of the slot; 0: none */
     uint32_t slots;   /* a power of two */
     uint32_t count;   /* tokens of the text that are in it */
+    uint32_t place;   /* that osl_lookup_follow gave for a text of followed tokens; 0: none */
+    uint32_t followed;
+    uint32_t missed;  /* tokens in a row that were others than there */
 };
 
 /* 8 to 12 bytes a token of context. */
@@ -39,13 +43,19 @@ void osl_lookup_index_clear(struct osl_lookup_index *index);
  * added since the last call, which has to be the same text's. */
 uint32_t osl_lookup_find(struct osl_lookup_index *index, const int32_t *tokens, uint32_t count,
                          uint32_t *run_out);
+/* As osl_lookup_find. Asked behind every token it stays with the place it gave last, where no other
+ * has a longer run, even if the last token was another than there: then *run_out is 0, and behind
+ * the tokens that follow it how many of them were alike. Another such token right behind it ends
+ * that. */
+uint32_t osl_lookup_follow(struct osl_lookup_index *index, const int32_t *tokens, uint32_t count,
+                           uint32_t *run_out);
 /* The first `length` tokens from `place` on, as they would go on beyond the end. */
 void osl_lookup_copy(const int32_t *tokens, uint32_t count, uint32_t place, uint32_t length,
                      int32_t *draft_out);
 
 /* ---- The cost ----------------------------------------------------------------------------- */
 
-#define OSL_LOOKUP_CLASSES 6 /* runs of 3, 4, to 6, to 10, to 20, longer */
+#define OSL_LOOKUP_CLASSES 8 /* runs of 0, to 2, 3, 4, to 6, to 10, to 20, longer */
 
 struct osl_lookup_cost {
     /* A step of k tokens takes one_ns * (1 + over * more[k]): more by the bytes it reads, where
@@ -58,7 +68,7 @@ struct osl_lookup_cost {
         double seen;
     } class[OSL_LOOKUP_CLASSES];
     /* Steps' worth of time that may be lost: every token adds a hundredth, every draft what it won
-     * or lost. Nothing is drafted below 0. */
+     * or lost. Nothing is drafted below 0, and nothing that may lose a step more than there is. */
     double credit;
 };
 

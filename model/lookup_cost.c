@@ -15,7 +15,8 @@
 #define OVER_MAX 8.0
 #define GAIN_MIN 1.05 /* expected, or it is not worth the risk */
 #define CREDIT_FIRST 1.0
-#define CREDIT_MAX 4.0
+#define CREDIT_MAX 6.0
+#define LOSS_MAX 1.0 /* beyond the credit: a long draft is for a text that has shown its worth */
 /* From here on a draft of one token that is likely enough to be right may be tried though it does
  * not seem to pay: it may be that steps take less by now. */
 #define CREDIT_TRY 1.5
@@ -24,11 +25,16 @@
 
 /* Shares before any was seen, of texts of all kinds: low, so that text without repeats does not pay
  * for finding out. */
-static const double first_share[OSL_LOOKUP_CLASSES] = {0.3, 0.4, 0.5, 0.65, 0.8, 0.9};
+static const double first_share[OSL_LOOKUP_CLASSES] = {0.1, 0.2, 0.25, 0.35, 0.45, 0.6, 0.75, 0.85};
 
 static uint32_t class_of(uint32_t run)
 {
-    return run <= 3 ? 0 : run == 4 ? 1 : run <= 6 ? 2 : run <= 10 ? 3 : run <= 20 ? 4 : 5;
+    static const uint32_t last[OSL_LOOKUP_CLASSES - 1] = {0, 2, 3, 4, 6, 10, 20};
+    uint32_t c = 0;
+    while (c < OSL_LOOKUP_CLASSES - 1 && run > last[c]) {
+        c++;
+    }
+    return c;
 }
 
 void osl_lookup_cost_init(struct osl_lookup_cost *cost, double dense_bytes, double expert_bytes,
@@ -59,7 +65,11 @@ uint32_t osl_lookup_cost_length(const struct osl_lookup_cost *cost, uint32_t run
     for (uint32_t length = 1; length <= most; length++) {
         reached *= cost->class[class_of(run + length - 1)].share;
         tokens += reached;
-        double gain = tokens / (1.0 + cost->over * cost->more[length + 1]);
+        double lost = cost->over * cost->more[length + 1];
+        if (lost > cost->credit + LOSS_MAX) {
+            break;
+        }
+        double gain = tokens / (1.0 + lost);
         if (gain > best_gain) {
             best = length;
             best_gain = gain;

@@ -5,6 +5,8 @@
 
 #include "platform/platform.h"
 
+#define MISSED_MAX 1 /* in a row, and still it may go on behind them */
+
 static uint32_t slots_for(uint32_t context_tokens)
 {
     uint32_t slots = 64;
@@ -31,6 +33,7 @@ void osl_lookup_index_clear(struct osl_lookup_index *index)
 {
     memset(index->last, 0, index->slots * sizeof *index->last);
     index->count = 0;
+    index->place = index->followed = index->missed = 0;
 }
 
 /* Of the OSL_LOOKUP_RUN_MIN tokens before `end`. */
@@ -82,6 +85,29 @@ uint32_t osl_lookup_find(struct osl_lookup_index *index, const int32_t *tokens, 
     }
     *run_out = best_run;
     return best;
+}
+
+uint32_t osl_lookup_follow(struct osl_lookup_index *index, const int32_t *tokens, uint32_t count,
+                           uint32_t *run_out)
+{
+    uint32_t run = 0;
+    uint32_t place = osl_lookup_find(index, tokens, count, &run);
+    if (index->place != 0 && index->followed + 1 == count) {
+        bool alike = tokens[count - 1] == tokens[index->place];
+        uint32_t next = index->place + 1;
+        uint32_t next_run = run_at(tokens, count, next);
+        index->missed = alike ? 0 : index->missed + 1;
+        if (index->missed <= MISSED_MAX && (place == 0 || run <= next_run)) {
+            place = next;
+            run = next_run;
+        } else {
+            index->missed = 0;
+        }
+    }
+    index->place = place;
+    index->followed = count;
+    *run_out = run;
+    return place;
 }
 
 void osl_lookup_copy(const int32_t *tokens, uint32_t count, uint32_t place, uint32_t length,

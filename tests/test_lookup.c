@@ -202,6 +202,34 @@ static void finds_what_a_search_finds(void **state)
     assert_true(found > 30);
 }
 
+/* A copy of 20 different tokens with one, then two, then one of them replaced. */
+static void goes_on_behind_another_token(void **state)
+{
+    struct osl_lookup_index index;
+    int32_t text[60];
+    for (int32_t i = 0; i < 20; i++) {
+        text[i] = text[20 + i] = 100 + i;
+    }
+    text[25] = 7;
+    text[30] = text[31] = 8;
+    text[38] = 9;
+    osl_lookup_index_init(&index, memory, 60);
+    for (uint32_t count = 20; count <= 40; count++) {
+        uint32_t run = 99;
+        uint32_t place = osl_lookup_follow(&index, text, count, &run);
+        bool first = count < 23;
+        bool lost = count >= 32 && count < 35;
+        assert_int_equal(place, first || lost ? 0 : count - 20);
+        uint32_t since =
+            count <= 25 ? 20 : count <= 30 ? 26 : count == 31 ? 31 : count <= 38 ? 32 : 39;
+        assert_true(place == 0 || run == count - since);
+    }
+    uint32_t run = 99;
+    osl_lookup_index_clear(&index);
+    assert_int_equal(osl_lookup_follow(&index, text, 24, &run), 4);
+    assert_int_equal(osl_lookup_follow(&index, text, 26, &run), 0); /* not asked in between */
+}
+
 /* ---- The cost ----------------------------------------------------------------------------- */
 
 /* Writes `tokens` tokens of a text whose runs of any length go on as before one time in `odds` (1:
@@ -246,6 +274,23 @@ static void drafts_only_where_it_pays(void **state)
     }
 }
 
+static void long_drafts_are_for_a_full_account(void **state)
+{
+    struct osl_lookup_cost cost;
+    osl_lookup_cost_init(&cost, 1.3e9, 0.32e9, 32, 4);
+    osl_lookup_cost_step(&cost, 1, 1000000);
+    for (uint32_t i = 0; i < 40; i++) { /* runs that long went on every time */
+        osl_lookup_cost_seen(&cost, OSL_LOOKUP_RUN_MAX, true);
+    }
+    uint32_t poor = osl_lookup_cost_length(&cost, OSL_LOOKUP_RUN_MAX, OSL_DRAFT_MAX);
+    for (uint32_t i = 0; i < 4; i++) {
+        osl_lookup_cost_won(&cost);
+    }
+    uint32_t rich = osl_lookup_cost_length(&cost, OSL_LOOKUP_RUN_MAX, OSL_DRAFT_MAX);
+    printf("%u tokens are drafted at first, %u later\n", poor, rich);
+    assert_true(poor > 0 && poor < rich && rich == OSL_DRAFT_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,7 +298,9 @@ int main(void)
         cmocka_unit_test(one_token_in_a_step_is_no_draft),
         cmocka_unit_test(longest_run_then_most_recent),
         cmocka_unit_test(finds_what_a_search_finds),
+        cmocka_unit_test(goes_on_behind_another_token),
         cmocka_unit_test(drafts_only_where_it_pays),
+        cmocka_unit_test(long_drafts_are_for_a_full_account),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
