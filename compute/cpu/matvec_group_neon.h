@@ -13,6 +13,8 @@
 #ifndef OSL_MATVEC_GROUP_NEON_H
 #define OSL_MATVEC_GROUP_NEON_H
 
+#include "platform/platform.h"
+
 #include "neon.h"
 #include "unroll.h"
 
@@ -28,6 +30,8 @@
 #define ALONE PIECE_BYTES
 #define BESIDE (2 * PIECE_BYTES)
 #define GROUP_TOKENS 8 /* most */
+
+#define KEPT_ROWS 16u /* stay in the first cache while several calls' worth of tokens take them */
 
 /* The activations of a call, brought to groups. */
 struct group_act {
@@ -46,6 +50,12 @@ static const int8x16_t group_tables[TABLES] = {
 };
 
 /* ---- Activations ------------------------------------------------------------------------- */
+
+/* Floats of a token's scales. */
+OSL_NEON_INLINE size_t group_scales(uint32_t blocks)
+{
+    return (size_t)(blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS * 2;
+}
 
 /* Half of the scale of `count` blocks together, and each block's own as so many 32768ths of the
  * whole: 32767 is the largest. Where the scale is 0 or NaN they are all 0. */

@@ -2,13 +2,16 @@
  * compute/kernels.h; the walk: matvec_group_neon.h. */
 #include "matvec_group_neon.h"
 
+/* Whose sums, two rows of two planes each, leave registers for the weights. */
+#define TOKENS_MAX 4u
+
 OSL_NEON_INLINE void sdot_sums(int32x2_t *sum, const uint32_t tokens, const uint8_t *const row[2],
                                uint32_t table[2][GROUP_BLOCKS], const int8_t *q, size_t q_stride)
 {
-    const int32_t *zeros = osl_neon_load_starts(2);
-    int32x4_t high[4][2], low[4][2];
+    int32x4_t high[TOKENS_MAX][2], low[TOKENS_MAX][2];
     OSL_UNROLL
     for (uint32_t t = 0; t < tokens; t++) {
+        const int32_t *zeros = osl_neon_load_starts(2);
         OSL_UNROLL
         for (int r = 0; r < 2; r++) {
             high[t][r] = vld1q_s32(zeros + 8 * r);
@@ -52,4 +55,44 @@ void osl_dotprod_matvec_mxfp4(float *out, const void *weight, uint64_t row_bytes
     group_token(q, scale, x, blocks, ALONE);
     const struct group_act act = {q, sizeof q, scale, 2 * GROUPS_MAX};
     all_rows(sdot_sums, 1, ALONE, &out, weight, row_bytes, 0, rows, blocks, &act);
+}
+
+/* As many tokens as are given, 1 to TOKENS_MAX. tests/bench/mca.sh looks for it by name. */
+__attribute__((noinline)) static void dotprod_rows(float *const *out, const uint8_t *weight,
+                                                   uint64_t row_bytes, uint32_t from, uint32_t to,
+                                                   uint32_t blocks, const struct group_act *act,
+                                                   uint32_t tokens)
+{
+    switch (tokens) {
+    case 1: all_rows(sdot_sums, 1, ALONE, out, weight, row_bytes, from, to, blocks, act); break;
+    case 2: all_rows(sdot_sums, 2, ALONE, out, weight, row_bytes, from, to, blocks, act); break;
+    case 3: all_rows(sdot_sums, 3, ALONE, out, weight, row_bytes, from, to, blocks, act); break;
+    default: all_rows(sdot_sums, 4, ALONE, out, weight, row_bytes, from, to, blocks, act); break;
+    }
+}
+
+void osl_dotprod_matvec_tokens_mxfp4(float *const *out, const void *weight, uint64_t row_bytes,
+                                     uint32_t rows, uint32_t cols, const struct osl_act *x,
+                                     uint32_t tokens, void *scratch)
+{
+    const uint32_t blocks = cols / OSL_BLOCK_COLS;
+    const size_t q_stride = (size_t)blocks * OSL_ACT_BLOCK_BYTES;
+    const size_t scale_stride = group_scales(blocks);
+    int8_t *q = scratch;
+    float *scale = (float *)(void *)(q + tokens * q_stride);
+    for (uint32_t t = 0; t < tokens; t++) {
+        group_token(q + t * q_stride, scale + t * scale_stride, &x[t], blocks, ALONE);
+    }
+    uint32_t parts = (tokens + TOKENS_MAX - 1) / TOKENS_MAX;
+    uint32_t kept = parts == 1 ? rows : KEPT_ROWS;
+    for (uint32_t from = 0; from < rows; from += kept) {
+        uint32_t to = rows - from < kept ? rows : from + kept;
+        for (uint32_t part = 0, first = 0; part < parts; part++) { /* as even as can be */
+            uint32_t count = (tokens - first + parts - part - 1) / (parts - part);
+            const struct group_act act = {q + first * q_stride, q_stride,
+                                          scale + first * scale_stride, scale_stride};
+            dotprod_rows(out + first, weight, row_bytes, from, to, blocks, &act, count);
+            first += count;
+        }
+    }
 }
