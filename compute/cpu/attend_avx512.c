@@ -1,4 +1,4 @@
-/* Attention: see attend_vec.h. */
+/* Attention but decode of the q8 cache (attend_q8_avx512vnni.c): see attend_vec.h. */
 #include "vec_avx512.h"
 
 #include "x86_tables.h"

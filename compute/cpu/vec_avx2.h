@@ -143,6 +143,22 @@ static inline vec vec_eights_sum(vec a)
     return a;
 }
 
+/* Lane i is the largest lane of a[i]; with 16 lanes i + 8 too. None may be NaN. */
+static inline vec vec_eights_largest(const vec a[8])
+{
+    vec half[4], pair[2];
+    for (int i = 0; i < 4; i++) {
+        half[i] = _mm256_max_ps(_mm256_permute2f128_ps(a[i], a[i + 4], 0x20),
+                                _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
+    }
+    for (int i = 0; i < 2; i++) {
+        pair[i] = _mm256_max_ps(_mm256_unpacklo_ps(half[2 * i], half[2 * i + 1]),
+                                _mm256_unpackhi_ps(half[2 * i], half[2 * i + 1]));
+    }
+    return _mm256_max_ps(_mm256_shuffle_ps(pair[0], pair[1], 0x44),
+                         _mm256_shuffle_ps(pair[0], pair[1], 0xee));
+}
+
 /* Lane i of the result is the sum of the lanes of a[i]: l and l+4 first, then l+2, l+1. */
 static inline vec vec_sum_each(const vec a[VEC_LANES])
 {

@@ -127,6 +127,25 @@ static inline vec vec_eights_sum(vec a)
     return _mm512_add_ps(a, _mm512_shuffle_f32x4(a, a, 0x4e));
 }
 
+/* Lane i, and i + 8, is the largest lane of a[i]. None may be NaN. */
+static inline vec vec_eights_largest(const vec a[8])
+{
+    vec half[4], quarter[2]; /* halves of 256 bits: below of a[i], then of a[i + 4] */
+    for (int i = 0; i < 4; i++) {
+        half[i] = _mm512_max_ps(_mm512_shuffle_f32x4(a[i], a[i + 4], 0x44),
+                                _mm512_shuffle_f32x4(a[i], a[i + 4], 0xee));
+    }
+    for (int i = 0; i < 2; i++) {
+        quarter[i] = _mm512_max_ps(_mm512_unpacklo_ps(half[2 * i], half[2 * i + 1]),
+                                   _mm512_unpackhi_ps(half[2 * i], half[2 * i + 1]));
+    }
+    vec each = _mm512_max_ps(_mm512_shuffle_ps(quarter[0], quarter[1], 0x44),
+                             _mm512_shuffle_ps(quarter[0], quarter[1], 0xee));
+    /* 128-bit lanes: a[0..3], again, a[4..7], again */
+    return _mm512_max_ps(_mm512_shuffle_f32x4(each, each, 0x88),
+                         _mm512_shuffle_f32x4(each, each, 0xdd));
+}
+
 /* Lane i of the result is the sum of the lanes of a[i]: l and l+8 first, then l+4, l+2, l+1. */
 static inline vec vec_sum_each(const vec a[VEC_LANES])
 {

@@ -115,7 +115,7 @@ bool osl_cpu_has_avx512vnni(void)
         .attend_prefill = {[OSL_KV_F16] = osl_##level##_attend_prefill_f16,                    \
                            [OSL_KV_Q8] = osl_##level##_attend_prefill_q8},                     \
         .attend_part = {[OSL_KV_F16] = osl_##level##_attend_part_f16,                          \
-                        [OSL_KV_Q8] = osl_##level##_attend_part_q8},                           \
+                        [OSL_KV_Q8] = osl_##dot##_attend_part_q8},                             \
         .attend_merge = osl_plain_attend_merge,                                                \
         .ceiling = {[OSL_DTYPE_F32] = {&float_peak, 1},                                        \
                     [OSL_DTYPE_F16] = {&float_peak, 1},                                        \
