@@ -31,8 +31,6 @@
 #define BESIDE (2 * PIECE_BYTES)
 #define GROUP_TOKENS 8 /* most */
 
-#define KEPT_ROWS 16u /* stay in the first cache while several calls' worth of tokens take them */
-
 /* The activations of a call, brought to groups. */
 struct group_act {
     const int8_t *q;

@@ -1,6 +1,7 @@
 /* MXFP4 matrix times one token or a few, with sdot (ARMv8.2 dot product). Contract:
  * compute/kernels.h; the walk: matvec_group_neon.h. */
 #include "matvec_group_neon.h"
+#include "matvec_parts_neon.h"
 
 /* Whose sums, two rows of two planes each, leave registers for the weights. */
 #define TOKENS_MAX 4u
@@ -57,17 +58,33 @@ void osl_dotprod_matvec_mxfp4(float *out, const void *weight, uint64_t row_bytes
     all_rows(sdot_sums, 1, ALONE, &out, weight, row_bytes, 0, rows, blocks, &act);
 }
 
-/* As many tokens as are given, 1 to TOKENS_MAX. tests/bench/mca.sh looks for it by name. */
-__attribute__((noinline)) static void dotprod_rows(float *const *out, const uint8_t *weight,
-                                                   uint64_t row_bytes, uint32_t from, uint32_t to,
-                                                   uint32_t blocks, const struct group_act *act,
-                                                   uint32_t tokens)
+/* ---- Several tokens ---------------------------------------------------------------------- */
+
+struct call {
+    float *const *out;
+    const uint8_t *weight;
+    uint64_t row_bytes;
+    uint32_t blocks;
+    struct group_act act;
+};
+
+/* Rows [from, to) for 1 to TOKENS_MAX tokens. tests/bench/mca.sh looks for it by name. */
+__attribute__((noinline)) static void
+dotprod_mxfp4_rows(const void *context, uint32_t from, uint32_t to, uint32_t first, uint32_t count)
 {
-    switch (tokens) {
-    case 1: all_rows(sdot_sums, 1, ALONE, out, weight, row_bytes, from, to, blocks, act); break;
-    case 2: all_rows(sdot_sums, 2, ALONE, out, weight, row_bytes, from, to, blocks, act); break;
-    case 3: all_rows(sdot_sums, 3, ALONE, out, weight, row_bytes, from, to, blocks, act); break;
-    default: all_rows(sdot_sums, 4, ALONE, out, weight, row_bytes, from, to, blocks, act); break;
+    const struct call *call = context;
+    struct group_act act = call->act;
+    act.q += first * act.q_stride;
+    act.scale += first * act.scale_stride;
+    float *const *out = call->out + first;
+    const uint8_t *weight = call->weight;
+    uint64_t row_bytes = call->row_bytes;
+    uint32_t blocks = call->blocks;
+    switch (count) {
+    case 1: all_rows(sdot_sums, 1, ALONE, out, weight, row_bytes, from, to, blocks, &act); break;
+    case 2: all_rows(sdot_sums, 2, ALONE, out, weight, row_bytes, from, to, blocks, &act); break;
+    case 3: all_rows(sdot_sums, 3, ALONE, out, weight, row_bytes, from, to, blocks, &act); break;
+    default: all_rows(sdot_sums, 4, ALONE, out, weight, row_bytes, from, to, blocks, &act); break;
     }
 }
 
@@ -83,16 +100,6 @@ void osl_dotprod_matvec_tokens_mxfp4(float *const *out, const void *weight, uint
     for (uint32_t t = 0; t < tokens; t++) {
         group_token(q + t * q_stride, scale + t * scale_stride, &x[t], blocks, ALONE);
     }
-    uint32_t parts = (tokens + TOKENS_MAX - 1) / TOKENS_MAX;
-    uint32_t kept = parts == 1 ? rows : KEPT_ROWS;
-    for (uint32_t from = 0; from < rows; from += kept) {
-        uint32_t to = rows - from < kept ? rows : from + kept;
-        for (uint32_t part = 0, first = 0; part < parts; part++) { /* as even as can be */
-            uint32_t count = (tokens - first + parts - part - 1) / (parts - part);
-            const struct group_act act = {q + first * q_stride, q_stride,
-                                          scale + first * scale_stride, scale_stride};
-            dotprod_rows(out + first, weight, row_bytes, from, to, blocks, &act, count);
-            first += count;
-        }
-    }
+    const struct call call = {out, weight, row_bytes, blocks, {q, q_stride, scale, scale_stride}};
+    osl_neon_take_parts(dotprod_mxfp4_rows, TOKENS_MAX, &call, rows, tokens);
 }

@@ -8,8 +8,10 @@
 #define OSL_MATVEC_NEON_H
 
 #include "neon.h"
+#include "unroll.h"
 
 #define OSL_NEON_ROUND_BLOCKS 4
+#define OSL_NEON_ROW_TOKENS 4u /* most: 23 KB of activations of 2880 columns */
 
 /* sum + the products of a block with 32 activations, spread over the lanes in any way. */
 typedef int32x4_t osl_neon_add_products(int32x4_t sum, enum osl_dtype dtype,
@@ -79,31 +81,49 @@ OSL_NEON_INLINE float32x4_t osl_neon_add_round(float32x4_t acc, enum osl_dtype d
     return vfmaq_f32(acc, vcvtq_f32_s32(sums), factor);
 }
 
-OSL_NEON_INLINE float osl_neon_row_dot(enum osl_dtype dtype, osl_neon_add_products *add_products,
-                                       const uint8_t *row, uint32_t cols, const int8_t *q,
-                                       const float *scale)
+/* out[t][r] = row . token t, for `tokens` tokens, a constant: weights are loaded and their scales
+ * made once for all, or again from the first cache. */
+OSL_NEON_INLINE void osl_neon_row_dots(enum osl_dtype dtype, osl_neon_add_products *add_products,
+                                       const uint32_t tokens, float *const *out, uint32_t r,
+                                       const uint8_t *row, uint32_t cols, const struct osl_act *x)
 {
     const uint32_t round_bytes = OSL_NEON_ROUND_BLOCKS * osl_neon_block_bytes(dtype);
     uint32_t blocks = cols / OSL_BLOCK_COLS;
-    float32x4_t acc = vdupq_n_f32(0.0f);
+    float32x4_t acc[OSL_NEON_ROW_TOKENS];
+    const int8_t *q[OSL_NEON_ROW_TOKENS];
+    const float *scale[OSL_NEON_ROW_TOKENS];
+    OSL_UNROLL
+    for (uint32_t t = 0; t < tokens; t++) {
+        acc[t] = vdupq_n_f32(0.0f);
+        q[t] = x[t].q;
+        scale[t] = x[t].scale;
+    }
     for (; blocks >= OSL_NEON_ROUND_BLOCKS; blocks -= OSL_NEON_ROUND_BLOCKS) {
         /* A round is 68 or 136 bytes: one or two cache lines. */
         __builtin_prefetch(row + OSL_NEON_PREFETCH_BYTES);
         if (dtype == OSL_DTYPE_Q8_0) {
             __builtin_prefetch(row + OSL_NEON_PREFETCH_BYTES + 64);
         }
-        acc = osl_neon_add_round(acc, dtype, add_products, row, q, scale, OSL_NEON_ROUND_BLOCKS);
+        OSL_UNROLL
+        for (uint32_t t = 0; t < tokens; t++) {
+            acc[t] = osl_neon_add_round(acc[t], dtype, add_products, row, q[t], scale[t],
+                                        OSL_NEON_ROUND_BLOCKS);
+            q[t] += OSL_NEON_ROUND_BLOCKS * OSL_ACT_BLOCK_BYTES;
+            scale[t] += OSL_NEON_ROUND_BLOCKS;
+        }
         row += round_bytes;
-        q += OSL_NEON_ROUND_BLOCKS * OSL_ACT_BLOCK_BYTES;
-        scale += OSL_NEON_ROUND_BLOCKS;
     }
-    switch (blocks) {
-    case 1: acc = osl_neon_add_round(acc, dtype, add_products, row, q, scale, 1); break;
-    case 2: acc = osl_neon_add_round(acc, dtype, add_products, row, q, scale, 2); break;
-    case 3: acc = osl_neon_add_round(acc, dtype, add_products, row, q, scale, 3); break;
-    default: break;
+    OSL_UNROLL
+    for (uint32_t t = 0; t < tokens; t++) {
+        float32x4_t sum = acc[t];
+        switch (blocks) {
+        case 1: sum = osl_neon_add_round(sum, dtype, add_products, row, q[t], scale[t], 1); break;
+        case 2: sum = osl_neon_add_round(sum, dtype, add_products, row, q[t], scale[t], 2); break;
+        case 3: sum = osl_neon_add_round(sum, dtype, add_products, row, q[t], scale[t], 3); break;
+        default: break;
+        }
+        out[t][r] = vaddvq_f32(sum);
     }
-    return vaddvq_f32(acc);
 }
 
 #define OSL_NEON_DEFINE_MATVEC(name, dtype, add_products)                                          \
@@ -112,7 +132,7 @@ OSL_NEON_INLINE float osl_neon_row_dot(enum osl_dtype dtype, osl_neon_add_produc
     {                                                                                              \
         const uint8_t *row = weight;                                                               \
         for (uint32_t r = 0; r < rows; r++, row += row_bytes) {                                    \
-            out[r] = osl_neon_row_dot(dtype, add_products, row, cols, x->q, x->scale);             \
+            osl_neon_row_dots(dtype, add_products, 1, &out, r, row, cols, x);                      \
         }                                                                                          \
     }
 

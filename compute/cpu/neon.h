@@ -200,6 +200,7 @@ osl_matvec_fn osl_neon_matvec_f32;
 osl_matvec_fn osl_dotprod_matvec_mxfp4;
 osl_matvec_fn osl_dotprod_matvec_q8_0;
 osl_matvec_tokens_fn osl_dotprod_matvec_tokens_mxfp4;
+osl_matvec_tokens_fn osl_dotprod_matvec_tokens_q8_0;
 osl_matvec_tokens_fn osl_i8mm_matvec_tokens_mxfp4;
 
 osl_matmul_fn osl_neon_matmul_mxfp4;
