@@ -87,7 +87,7 @@ typedef void osl_matvec_tokens_fn(float *const *out, const void *weight, uint64_
                                   uint32_t rows, uint32_t cols, const struct osl_act *x,
                                   uint32_t tokens, void *scratch);
 #define OSL_MATVEC_TOKENS_SCRATCH_BYTES(cols, tokens) \
-    ((uint64_t)(tokens) * ((cols) / 32 + 3) * 128)
+    ((uint64_t)(tokens) * ((cols) / 32 + 4) * 128)
 
 /* out[t * out_stride + r] = sum_c weight[r][c] * x[token(t)][c], t in [0, tokens), r in [0, rows),
  * token(t) = token_index ? token_index[t] : t, the row of x that is read.

@@ -81,6 +81,14 @@ static void prepare_group(struct group *group, const struct osl_act *x, uint32_t
     group->start = _mm256_loadu_si256((const void *)start);
 }
 
+static void prepare(struct group *groups, uint32_t blocks, const struct osl_act *x)
+{
+    for (uint32_t block = 0; block < blocks; block += LANES) {
+        prepare_group(&groups[block / LANES], x, block,
+                      blocks - block < LANES ? blocks - block : LANES);
+    }
+}
+
 /* Eight blocks: lane l of nibbles[j] is dword j of block l. */
 struct blocks {
     __m256i nibbles[DWORDS];
@@ -114,15 +122,21 @@ OSL_INLINE void join_halves(__m256i out[DWORDS], const __m256i first[2], const _
     out[3] = _mm256_unpackhi_epi64(first[1], second[1]);
 }
 
-/* Dword j of eight blocks, added to the sums of both planes, which begin with dword 0. */
-OSL_INLINE void add_dword(__m256i nibbles, const struct group *x, const int j, __m256i *high,
-                          __m256i *low)
+/* Weights of the low and the high nibbles, shifted. */
+OSL_INLINE void unpack(__m256i nibbles, __m256i *first, __m256i *rest)
 {
     const __m256i mask = _mm256_set1_epi8(15);
     const __m256i table = _mm256_broadcastsi128_si256(osl_mxfp4_shifted());
-    __m256i first = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, mask));
-    __m256i rest = _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), mask);
-    rest = _mm256_shuffle_epi8(table, rest);
+    *first = _mm256_shuffle_epi8(table, _mm256_and_si256(nibbles, mask));
+    *rest = _mm256_and_si256(_mm256_srli_epi16(nibbles, 4), mask);
+    *rest = _mm256_shuffle_epi8(table, *rest);
+}
+
+/* Weights of dword j of eight blocks, times the activations, added to the sums of both planes,
+ * which begin with dword 0. */
+OSL_INLINE void add_products(__m256i first, __m256i rest, const struct group *x, const int j,
+                             __m256i *high, __m256i *low)
+{
     *high = j == 0 ? products_of_bytes(first, x->high[0]) : add_bytes(*high, first, x->high[j]);
     DONE_NOW(*high);
     *low = j == 0 ? products_of_bytes(first, x->low[0]) : add_bytes(*low, first, x->low[j]);
@@ -131,6 +145,14 @@ OSL_INLINE void add_dword(__m256i nibbles, const struct group *x, const int j, _
     DONE_NOW(*high);
     *low = add_bytes(*low, rest, x->low[j + DWORDS]);
     DONE_NOW(*low);
+}
+
+OSL_INLINE void add_dword(__m256i nibbles, const struct group *x, const int j, __m256i *high,
+                          __m256i *low)
+{
+    __m256i first, rest;
+    unpack(nibbles, &first, &rest);
+    add_products(first, rest, x, j, high, low);
 }
 
 /* Multiplies the blocks, and loads the next in their place. */
@@ -229,10 +251,7 @@ void MATVEC_MXFP4(float *out, const void *weight, uint64_t row_bytes, uint32_t r
     OSL_ASSERT_HOT(cols % OSL_BLOCK_COLS == 0 && cols <= OSL_COLS_MAX);
     const uint32_t blocks = cols / OSL_BLOCK_COLS, full = blocks / LANES, left = blocks % LANES;
     struct group groups[GROUPS_MAX];
-    for (uint32_t block = 0; block < blocks; block += LANES) {
-        prepare_group(&groups[block / LANES], x, block,
-                      blocks - block < LANES ? blocks - block : LANES);
-    }
+    prepare(groups, blocks, x);
     const struct ends ends = find_ends(left, row_bytes);
     const uint8_t *row = weight, *block[LANES], *end = row; /* of the rows that end together */
     struct blocks now = {.scale = _mm256_setzero_ps()};

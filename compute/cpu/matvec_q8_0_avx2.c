@@ -7,7 +7,9 @@
 #include "platform/platform.h"
 
 #include <immintrin.h>
+#include <string.h>
 
+#include "matvec_tokens.h"
 #include "x86_int8.h"
 #include "x86_tables.h"
 
@@ -125,4 +127,104 @@ void osl_avx2_matvec_q8_0(float *out, const void *weight, uint64_t row_bytes, ui
         }
         out[r] = add_sums(sum);
     }
+}
+
+/* ---- A few tokens ------------------------------------------------------------------------ */
+
+/* A weight is widened once for up to four tokens, and comes from memory once for all. Each token
+ * has its own sums, to which the same is added in the same order: the same bits. Time for 2, 3, 4
+ * and 8 tokens in that of one, one thread of a Zen 5 core, 2026-11-21: 1.6, 2.2, 2.8 and 5.5. */
+#define Q8_0_TOKENS 4u /* 23 KB of activations of 2880 columns */
+
+/* A token laid out: both planes joined, then the scales. */
+static size_t token_bytes(uint32_t cols)
+{
+    uint32_t groups = (cols / OSL_BLOCK_COLS + GROUP_BLOCKS - 1) / GROUP_BLOCKS;
+    return (size_t)cols * sizeof(int16_t) + (size_t)groups * GROUP_BLOCKS * sizeof(float);
+}
+
+OSL_INLINE void add_group_tokens(const int tokens, const uint8_t *at,
+                                 const struct token_group *group, uint32_t block, uint32_t blocks,
+                                 const uint32_t count, __m256 sums[GROUP_TOKENS][2])
+{
+    prefetch_group(at, GROUP_BLOCKS * OSL_Q8_0_BLOCK_BYTES);
+    const __m256 weight_scale = q8_scales(at, count);
+    const int16_t *x[GROUP_TOKENS];
+    __m256 scale[GROUP_TOKENS];
+    OSL_UNROLL
+    for (int t = 0; t < tokens; t++) {
+        x[t] = (const int16_t *)(const void *)(group->x + (size_t)t * group->stride);
+        const float *scales = (const float *)(const void *)(x[t] + (size_t)blocks * OSL_BLOCK_COLS);
+        scale[t] = _mm256_mul_ps(activation_scales(scales + block, count), weight_scale);
+        x[t] += (size_t)block * OSL_BLOCK_COLS;
+    }
+    OSL_UNROLL
+    for (uint32_t i = 0; i < GROUP_BLOCKS; i++) {
+        if (i < count) {
+            const uint8_t *w = at + (size_t)i * OSL_Q8_0_BLOCK_BYTES + 2;
+            __m256i first = _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)w));
+            __m256i rest = _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)(w + 16)));
+            OSL_UNROLL
+            for (int t = 0; t < tokens; t++) {
+                const __m256i *act = (const void *)(x[t] + (size_t)i * OSL_BLOCK_COLS);
+                __m256i dot = _mm256_add_epi32(_mm256_madd_epi16(first, act[0]),
+                                               _mm256_madd_epi16(rest, act[1]));
+                sums[t][i % 2] = add_block(dot, scale[t], (int)i, sums[t][i % 2]);
+            }
+        }
+    }
+}
+
+/* Rows [from, to) for `tokens` tokens, a constant, so that their sums stay in registers. */
+OSL_INLINE void rows_of(const int tokens, const uint8_t *weight, uint64_t row_bytes, uint32_t from,
+                        uint32_t to, uint32_t blocks, const struct token_group *group)
+{
+    const uint32_t full = blocks / GROUP_BLOCKS * GROUP_BLOCKS;
+    for (uint32_t r = from; r < to; r++) {
+        const uint8_t *row = weight + r * row_bytes;
+        __m256 sums[GROUP_TOKENS][2];
+        OSL_UNROLL
+        for (int t = 0; t < tokens; t++) {
+            sums[t][0] = sums[t][1] = _mm256_setzero_ps();
+        }
+        for (uint32_t block = 0; block < full; block += GROUP_BLOCKS) {
+            add_group_tokens(tokens, row + (size_t)block * OSL_Q8_0_BLOCK_BYTES, group, block,
+                             blocks, GROUP_BLOCKS, sums);
+        }
+        if (full < blocks) {
+            add_group_tokens(tokens, row + (size_t)full * OSL_Q8_0_BLOCK_BYTES, group, full, blocks,
+                             blocks - full, sums);
+        }
+        OSL_UNROLL
+        for (int t = 0; t < tokens; t++) {
+            group->out[t][r] = add_sums(sums[t]);
+        }
+    }
+}
+
+static void take_rows(uint32_t tokens, const uint8_t *weight, uint64_t row_bytes, uint32_t from,
+                      uint32_t to, uint32_t blocks, const struct token_group *group)
+{
+    switch (tokens) {
+    case 1: rows_of(1, weight, row_bytes, from, to, blocks, group); break;
+    case 2: rows_of(2, weight, row_bytes, from, to, blocks, group); break;
+    case 3: rows_of(3, weight, row_bytes, from, to, blocks, group); break;
+    default: rows_of(4, weight, row_bytes, from, to, blocks, group); break;
+    }
+}
+
+void osl_avx2_matvec_tokens_q8_0(float *const *out, const void *weight, uint64_t row_bytes,
+                                 uint32_t rows, uint32_t cols, const struct osl_act *x,
+                                 uint32_t tokens, void *scratch)
+{
+    OSL_ASSERT_HOT(cols % OSL_BLOCK_COLS == 0 && cols <= OSL_COLS_MAX);
+    OSL_ASSERT_HOT((uintptr_t)scratch % CACHE_LINE == 0);
+    const uint32_t blocks = cols / OSL_BLOCK_COLS;
+    for (uint32_t t = 0; t < tokens; t++) {
+        int16_t *values = (int16_t *)(void *)((uint8_t *)scratch + t * token_bytes(cols));
+        join_planes(values, x[t].q, cols);
+        memcpy(values + cols, x[t].scale, blocks * sizeof(float));
+    }
+    all_rows(take_rows, Q8_0_TOKENS, out, weight, row_bytes, rows, blocks, tokens, scratch,
+             token_bytes(cols));
 }

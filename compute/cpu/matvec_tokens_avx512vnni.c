@@ -7,25 +7,17 @@
  * in that of one, weights from memory, two Zen 5 cores, 2026-11-21: Q8_0 1.0, 1.0, 1.5 and 2.8
  * (token by token 1.2, 1.5, 1.9 and 3.6), MXFP4 1.1, 1.4, 1.8 and 3.8 (1.4, 2.0, 2.7 and 5.3). */
 #include "matvec_avx512vnni.h"
+#include "matvec_tokens.h"
 
-#define GROUP_TOKENS 4  /* most */
 #define MXFP4_TOKENS 4u /* 35 KB of activations of 2880 columns */
 #define Q8_0_TOKENS 3u  /* 34 KB; a fourth token would make it 46 */
 #define SUMS 4          /* of a row and token, as in matvec */
-#define KEPT_ROWS 16u   /* taken by every group in turn: at most 49 KB with 2880 columns */
-
-/* The tokens of a call: laid out, one after the other, `stride` bytes apart. */
-struct group {
-    float *out[GROUP_TOKENS];
-    const uint8_t *x;
-    size_t stride;
-};
 
 /* ---- MXFP4 ------------------------------------------------------------------------------- */
 
 /* sums[t][i] += what a quad adds to token t. */
 OSL_INLINE void mxfp4_add_tokens(const int tokens, __m512i nibbles, __m512i exponent,
-                                 const struct group *group, uint32_t quad, const int i,
+                                 const struct token_group *group, uint32_t quad, const int i,
                                  __m512 sums[GROUP_TOKENS][SUMS])
 {
     const __m512i mask = _mm512_set1_epi8(15);
@@ -56,8 +48,9 @@ OSL_INLINE void mxfp4_add_tokens(const int tokens, __m512i nibbles, __m512i expo
     }
 }
 
-OSL_INLINE void mxfp4_quad_tokens(const int tokens, const uint8_t *at, const struct group *group,
-                                  uint32_t quad, const int i, __m512 sums[GROUP_TOKENS][SUMS])
+OSL_INLINE void mxfp4_quad_tokens(const int tokens, const uint8_t *at,
+                                  const struct token_group *group, uint32_t quad, const int i,
+                                  __m512 sums[GROUP_TOKENS][SUMS])
 {
     mxfp4_add_tokens(tokens, mxfp4_nibbles(at), _mm512_loadu_si512(at), group, quad, i, sums);
 }
@@ -74,7 +67,7 @@ OSL_INLINE void clear(const int tokens, __m512 sums[GROUP_TOKENS][SUMS])
 }
 
 OSL_INLINE void mxfp4_row_tokens(const int tokens, uint32_t r, const uint8_t *at, uint32_t blocks,
-                                 const struct group *group)
+                                 const struct token_group *group)
 {
     __m512 sums[GROUP_TOKENS][SUMS];
     clear(tokens, sums);
@@ -111,7 +104,7 @@ OSL_INLINE void mxfp4_row_tokens(const int tokens, uint32_t r, const uint8_t *at
 
 /* sums[t][pair % 4] += what pair `pair` of a group of blocks adds; one block, if it is not full. */
 OSL_INLINE void q8_add_tokens(const int tokens, const bool full, const uint8_t *at, __m512 scale,
-                              const int pair, const struct group *group, uint32_t first,
+                              const int pair, const struct token_group *group, uint32_t first,
                               __m512 sums[GROUP_TOKENS][SUMS])
 {
     __m512i weight = _mm512_zextsi256_si512(_mm256_loadu_si256((const void *)(at + 2)));
@@ -138,7 +131,7 @@ OSL_INLINE void q8_add_tokens(const int tokens, const bool full, const uint8_t *
 }
 
 OSL_INLINE void q8_row_tokens(const int tokens, uint32_t r, const uint8_t *at, uint32_t blocks,
-                              const struct group *group)
+                              const struct token_group *group)
 {
     __m512 sums[GROUP_TOKENS][SUMS];
     clear(tokens, sums);
@@ -179,7 +172,7 @@ OSL_INLINE void q8_row_tokens(const int tokens, uint32_t r, const uint8_t *at, u
 /* Rows [from, to) for `tokens` tokens, a constant, so that their sums stay in registers. */
 OSL_INLINE void rows_of(const bool mxfp4, const int tokens, const uint8_t *weight,
                         uint64_t row_bytes, uint32_t from, uint32_t to, uint32_t blocks,
-                        const struct group *group)
+                        const struct token_group *group)
 {
     for (uint32_t r = from; r < to; r++) {
         if (mxfp4) {
@@ -193,7 +186,7 @@ OSL_INLINE void rows_of(const bool mxfp4, const int tokens, const uint8_t *weigh
 #define ROWS_OF(mxfp4, tokens) rows_of(mxfp4, tokens, weight, row_bytes, from, to, blocks, group)
 
 static void mxfp4_rows(uint32_t tokens, const uint8_t *weight, uint64_t row_bytes, uint32_t from,
-                       uint32_t to, uint32_t blocks, const struct group *group)
+                       uint32_t to, uint32_t blocks, const struct token_group *group)
 {
     switch (tokens) {
     case 1: ROWS_OF(true, 1); break;
@@ -204,37 +197,12 @@ static void mxfp4_rows(uint32_t tokens, const uint8_t *weight, uint64_t row_byte
 }
 
 static void q8_rows(uint32_t tokens, const uint8_t *weight, uint64_t row_bytes, uint32_t from,
-                    uint32_t to, uint32_t blocks, const struct group *group)
+                    uint32_t to, uint32_t blocks, const struct token_group *group)
 {
     switch (tokens) {
     case 1: ROWS_OF(false, 1); break;
     case 2: ROWS_OF(false, 2); break;
     default: ROWS_OF(false, 3); break;
-    }
-}
-
-typedef void rows_fn(uint32_t tokens, const uint8_t *weight, uint64_t row_bytes, uint32_t from,
-                     uint32_t to, uint32_t blocks, const struct group *group);
-
-/* Groups as even as can be, in turn over rows that stay cached. */
-static void all_rows(rows_fn *take, uint32_t most, float *const *out, const uint8_t *weight,
-                     uint64_t row_bytes, uint32_t rows, uint32_t blocks, uint32_t tokens,
-                     const uint8_t *prepared, size_t stride)
-{
-    uint32_t groups = (tokens + most - 1) / most;
-    uint32_t kept = groups == 1 ? rows : KEPT_ROWS;
-    for (uint32_t from = 0; from < rows; from += kept) {
-        uint32_t to = rows - from < kept ? rows : from + kept;
-        uint32_t first = 0;
-        for (uint32_t g = 0; g < groups; g++) {
-            uint32_t count = (tokens - first + groups - g - 1) / (groups - g);
-            struct group group = {.x = prepared + first * stride, .stride = stride};
-            for (uint32_t t = 0; t < count; t++) {
-                group.out[t] = out[first + t];
-            }
-            take(count, weight, row_bytes, from, to, blocks, &group);
-            first += count;
-        }
     }
 }
 

@@ -87,8 +87,7 @@ bool osl_cpu_has_avx512vnni(void)
 }
 
 /* dot: the level of the kernels that differ between avx2 and avxvnni. */
-#define X86_TABLE(table_name, level, dot, q8_0_tokens, mxfp4_tokens, words, int8_peak,         \
-                  int8_products, float_peak)                                                   \
+#define X86_TABLE(table_name, level, dot, words, int8_peak, int8_products, float_peak)         \
     {                                                                                          \
         .name = table_name,                                                                    \
         .quantized = {[OSL_DTYPE_Q8_0] = true, [OSL_DTYPE_MXFP4] = true},                      \
@@ -97,8 +96,8 @@ bool osl_cpu_has_avx512vnni(void)
                    [OSL_DTYPE_BF16] = osl_##level##_matvec_bf16,                               \
                    [OSL_DTYPE_Q8_0] = osl_##level##_matvec_q8_0,                               \
                    [OSL_DTYPE_MXFP4] = osl_##dot##_matvec_mxfp4},                              \
-        .matvec_tokens = {[OSL_DTYPE_Q8_0] = (q8_0_tokens),                                    \
-                          [OSL_DTYPE_MXFP4] = (mxfp4_tokens)},                                 \
+        .matvec_tokens = {[OSL_DTYPE_Q8_0] = osl_##level##_matvec_tokens_q8_0,                 \
+                          [OSL_DTYPE_MXFP4] = osl_##dot##_matvec_tokens_mxfp4},                \
         .matmul = {[OSL_DTYPE_F32] = osl_##level##_matmul_f32,                                 \
                    [OSL_DTYPE_F16] = osl_##level##_matmul_f16,                                 \
                    [OSL_DTYPE_BF16] = osl_##level##_matmul_bf16,                               \
@@ -126,10 +125,8 @@ bool osl_cpu_has_avx512vnni(void)
     }
 
 const struct osl_kernels osl_kernels_avx2 =
-    X86_TABLE("avx2", avx2, avx2, NULL, NULL, true, osl_peak_vpmaddubsw_ymm, 2, osl_peak_fma_ymm);
+    X86_TABLE("avx2", avx2, avx2, true, osl_peak_vpmaddubsw_ymm, 2, osl_peak_fma_ymm);
 const struct osl_kernels osl_kernels_avxvnni =
-    X86_TABLE("avxvnni", avx2, avxvnni, NULL, NULL, true, osl_peak_vpdpbusd_ymm, 2,
-              osl_peak_fma_ymm);
+    X86_TABLE("avxvnni", avx2, avxvnni, true, osl_peak_vpdpbusd_ymm, 2, osl_peak_fma_ymm);
 const struct osl_kernels osl_kernels_avx512vnni =
-    X86_TABLE("avx512vnni", avx512, avx512, osl_avx512_matvec_tokens_q8_0,
-              osl_avx512_matvec_tokens_mxfp4, false, osl_peak_vpdpbusd_zmm, 2, osl_peak_fma_zmm);
+    X86_TABLE("avx512vnni", avx512, avx512, false, osl_peak_vpdpbusd_zmm, 2, osl_peak_fma_zmm);

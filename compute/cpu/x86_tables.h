@@ -35,6 +35,9 @@ osl_matmul_fn osl_avxvnni_matmul_mxfp4;
 osl_attend_part_fn osl_avxvnni_attend_part_q8;
 osl_pack_fn osl_avx2_pack;
 osl_pack_fn osl_avx512_pack;
+osl_matvec_tokens_fn osl_avx2_matvec_tokens_q8_0;
+osl_matvec_tokens_fn osl_avx2_matvec_tokens_mxfp4;
+osl_matvec_tokens_fn osl_avxvnni_matvec_tokens_mxfp4;
 osl_matvec_tokens_fn osl_avx512_matvec_tokens_q8_0;
 osl_matvec_tokens_fn osl_avx512_matvec_tokens_mxfp4;
 
