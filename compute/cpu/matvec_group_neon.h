@@ -35,17 +35,24 @@
 struct group_act {
     const int8_t *q;
     size_t q_stride;     /* between tokens, or pairs of them */
-    const float *scale;  /* halved, as a first block's table is doubled; twice, for two lanes */
+    const float *scale;  /* each twice, for the lanes of two rows */
     size_t scale_stride; /* between tokens */
 };
 
-/* Of vectors, so that a table's place is part of the instruction that loads it. */
 static const int8x16_t group_tables[TABLES] = {
     {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12},
     {0, 2, 4, 6, 8, 12, 16, 24, 0, -2, -4, -6, -8, -12, -16, -24},
     {0, 4, 8, 12, 16, 24, 32, 48, 0, -4, -8, -12, -16, -24, -32, -48},
     {0, 8, 16, 24, 32, 48, 64, 96, 0, -8, -16, -24, -32, -48, -64, -96},
 };
+
+/* Compilers would make the offset by an instruction of its own, of which a cycle takes but four. */
+OSL_NEON_INLINE int8x16_t group_table(uint32_t index)
+{
+    int8x16_t table;
+    __asm__("ldr %q0, [%1, %w2, uxtw 4]" : "=w"(table) : "r"(group_tables), "r"(index));
+    return table;
+}
 
 /* ---- Activations ------------------------------------------------------------------------- */
 
@@ -55,7 +62,7 @@ OSL_NEON_INLINE size_t group_scales(uint32_t blocks)
     return (size_t)(blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS * 2;
 }
 
-/* Half of the scale of `count` blocks together, and each block's own as so many 32768ths of the
+/* The scale of `count` blocks together, and each block's own as so many 32768ths of the
  * whole: 32767 is the largest. Where the scale is 0 or NaN they are all 0. */
 OSL_NEON_INLINE float group_scale(const float *scale, uint32_t count, int16_t part[GROUP_BLOCKS])
 {
@@ -65,7 +72,7 @@ OSL_NEON_INLINE float group_scale(const float *scale, uint32_t count, int16_t pa
     float most = vmaxvq_f32(each); /* NaN if one is */
     float32x4_t parts = vmulq_n_f32(vdivq_f32(each, vdupq_n_f32(most)), 32767.0f);
     vst1_s16(part, vmovn_s32(vcvtnq_s32_f32(parts))); /* NaN becomes 0 */
-    return most * (32768.0f / 32767.0f) * 0.5f;
+    return most * (32768.0f / 32767.0f);
 }
 
 /* Sixteen integers of two planes, of which `part` is the scale, at the group's. */
@@ -136,20 +143,26 @@ OSL_NEON_INLINE int32_t block_product(const uint8_t *block, int8x16_t table, con
     return vaddvq_s32(sum);
 }
 
-/* Which table each block of a group takes; the first takes the second one.
- * All are below TABLES where the blocks fit. A scale of 255 is NaN, not a power: from 253 on, of
- * which it could be a neighbour, nothing does. */
-OSL_NEON_INLINE uint32_t choose_tables(uint32_t table[GROUP_BLOCKS], const uint8_t *row)
+OSL_NEON_INLINE uint32_t lesser(uint32_t a, uint32_t b)
 {
-    uint32_t base = row[0] - 1u;
-    __asm__("" : "+r"(base)); /* else it is made of 1 in every block */
-    uint32_t all = (row[0] + 3u) >> 6;
-    table[0] = 1;
+    return a < b ? a : b;
+}
+
+/* Which table each block of a group takes, counted from the least of their scales. All are below
+ * TABLES, as is what is returned, where the blocks fit. A scale of 255 is NaN, not a power: from
+ * 252 on, of which it could be a neighbour, nothing fits. */
+OSL_NEON_INLINE uint32_t choose_tables(uint32_t table[GROUP_BLOCKS], uint32_t *least_out,
+                                       const uint8_t *row)
+{
+    const size_t next = OSL_MXFP4_BLOCK_BYTES;
+    uint32_t least = lesser(lesser(row[0], row[next]), lesser(row[2 * next], row[3 * next]));
+    uint32_t all = (least + 4u) >> 6;
     OSL_UNROLL
-    for (uint32_t b = 1; b < GROUP_BLOCKS; b++) {
-        table[b] = row[(size_t)b * OSL_MXFP4_BLOCK_BYTES] - base;
+    for (uint32_t b = 0; b < GROUP_BLOCKS; b++) {
+        table[b] = row[b * next] - least;
         all |= table[b];
     }
+    *least_out = least;
     return all;
 }
 
@@ -158,8 +171,8 @@ __attribute__((noinline)) static float dotprod_add_any(float acc, const uint8_t 
                                                        uint32_t count, const int8_t *q,
                                                        uint32_t step, float scale)
 {
-    uint32_t table[GROUP_BLOCKS];
-    bool together = count == GROUP_BLOCKS && choose_tables(table, row) < TABLES;
+    uint32_t table[GROUP_BLOCKS], least = 0;
+    bool together = count == GROUP_BLOCKS && choose_tables(table, &least, row) < TABLES;
     int32_t sum = 0;
     for (uint32_t b = 0; b < count; b++, q += PIECES * step) {
         const uint8_t *block = row + (size_t)b * OSL_MXFP4_BLOCK_BYTES;
@@ -169,7 +182,7 @@ __attribute__((noinline)) static float dotprod_add_any(float acc, const uint8_t 
             acc = __builtin_fmaf((float)product, osl_neon_e8m0_half(block[0]) * scale, acc);
         }
     }
-    return together ? __builtin_fmaf((float)sum, osl_neon_e8m0_half(row[0]) * (scale * 0.5f), acc)
+    return together ? __builtin_fmaf((float)sum, osl_neon_e8m0_half((uint8_t)least) * scale, acc)
                     : acc;
 }
 
@@ -200,10 +213,10 @@ OSL_NEON_INLINE void add_any(float32x2_t *acc, const uint32_t tokens, const uint
     OSL_UNROLL
     for (uint32_t t = 0; t < tokens; t++) {
         const int8_t *at = token_at(q, x->q_stride, t, step);
-        float both = 2.0f * scale[t * x->scale_stride];
+        float factor = scale[t * x->scale_stride];
         float sum[2] = {vget_lane_f32(acc[t], 0), vget_lane_f32(acc[t], 1)};
-        sum[0] = dotprod_add_rare(sum[0], row[0], count, at, step, both);
-        sum[1] = dotprod_add_rare(sum[1], row[1], count, at, step, both);
+        sum[0] = dotprod_add_rare(sum[0], row[0], count, at, step, factor);
+        sum[1] = dotprod_add_rare(sum[1], row[1], count, at, step, factor);
         acc[t] = vld1_f32(sum);
     }
 }
@@ -223,13 +236,14 @@ OSL_NEON_INLINE void rows_dot(group_sums_fn *group_sums, const uint32_t tokens, 
     for (; blocks >= GROUP_BLOCKS; blocks -= GROUP_BLOCKS) {
         __builtin_prefetch(row[0] + OSL_NEON_PREFETCH_BYTES); /* a group is about a cache line */
         __builtin_prefetch(row[1] + OSL_NEON_PREFETCH_BYTES);
-        uint32_t table[2][GROUP_BLOCKS];
-        uint32_t most = choose_tables(table[0], row[0]) | choose_tables(table[1], row[1]);
+        uint32_t table[2][GROUP_BLOCKS], least[2];
+        uint32_t most =
+            choose_tables(table[0], &least[0], row[0]) | choose_tables(table[1], &least[1], row[1]);
         if (__builtin_expect(most < TABLES, true)) {
             int32x2_t sum[GROUP_TOKENS];
             group_sums(sum, tokens, row, table, q, x->q_stride);
-            float32x2_t weight = vcreate_f32(osl_neon_e8m0_half_bits[row[0][0]] |
-                                             (uint64_t)osl_neon_e8m0_half_bits[row[1][0]] << 32);
+            float32x2_t weight = vcreate_f32(osl_neon_e8m0_half_bits[least[0]] |
+                                             (uint64_t)osl_neon_e8m0_half_bits[least[1]] << 32);
             OSL_UNROLL
             for (uint32_t t = 0; t < tokens; t++) {
                 float32x2_t factor = vmul_f32(weight, vld1_f32(scale + t * x->scale_stride));

@@ -25,11 +25,11 @@ OSL_NEON_INLINE void sdot_sums(int32x2_t *sum, const uint32_t tokens, const uint
         OSL_UNROLL
         for (int r = 0; r < 2; r++) {
             const uint8_t *block = row[r] + (size_t)b * OSL_MXFP4_BLOCK_BYTES;
-            unpack(w[r], block, group_tables[table[r][b]]);
+            unpack(w[r], block, group_table(table[r][b]));
         }
         OSL_UNROLL
         for (uint32_t t = 0; t < tokens; t++) {
-            const int8x16x4_t x = vld1q_s8_x4(q + t * q_stride + b * OSL_ACT_BLOCK_BYTES);
+            const int8x16x4_t x = vld1q_s8_x4(q + t * q_stride);
             OSL_UNROLL
             for (int r = 0; r < 2; r++) {
                 high[t][r] = vdotq_s32(high[t][r], w[r][0], x.val[0]);
@@ -38,6 +38,8 @@ OSL_NEON_INLINE void sdot_sums(int32x2_t *sum, const uint32_t tokens, const uint
                 low[t][r] = vdotq_s32(low[t][r], w[r][1], x.val[3]);
             }
         }
+        q += OSL_ACT_BLOCK_BYTES;
+        __asm__("" : "+r"(q)); /* else every block has a pointer of its own to be moved on */
     }
     OSL_UNROLL
     for (uint32_t t = 0; t < tokens; t++) {

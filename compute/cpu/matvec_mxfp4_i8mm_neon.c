@@ -35,7 +35,7 @@ OSL_NEON_INLINE void smmla_sums(int32x2_t *sum, const uint32_t tokens, const uin
         OSL_UNROLL
         for (uint32_t r = 0; r < 2; r++) {
             const uint8_t *block = row[r] + (size_t)b * OSL_MXFP4_BLOCK_BYTES;
-            unpack(w[r], block, group_tables[table[r][b]]);
+            unpack(w[r], block, group_table(table[r][b]));
         }
         const int8x16_t both[4] = {first_halves(w[0][0], w[1][0]), last_halves(w[0][0], w[1][0]),
                                    first_halves(w[0][1], w[1][1]), last_halves(w[0][1], w[1][1])};
