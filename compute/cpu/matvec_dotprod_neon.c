@@ -1,7 +1,7 @@
 /* Q8_0 matrix times one token or a few, with sdot (ARMv8.2 dot product). Contract:
  * compute/kernels.h; the walk: matvec_neon.h. */
 #include "matvec_neon.h"
-#include "matvec_parts_neon.h"
+#include "matvec_parts.h"
 
 OSL_NEON_INLINE int32x4_t dot_products(int32x4_t sum, enum osl_dtype dtype,
                                        struct osl_neon_block block, int8x16_t x_low,
@@ -47,5 +47,5 @@ void osl_dotprod_matvec_tokens_q8_0(float *const *out, const void *weight, uint6
 {
     (void)scratch; /* activations are read as they are */
     const struct call call = {out, weight, row_bytes, cols, x};
-    osl_neon_take_parts(dotprod_q8_0_rows, OSL_NEON_ROW_TOKENS, &call, rows, tokens);
+    osl_take_parts(dotprod_q8_0_rows, OSL_NEON_ROW_TOKENS, &call, rows, tokens);
 }

@@ -1,7 +1,7 @@
 /* MXFP4 matrix times one token or a few, with sdot (ARMv8.2 dot product). Contract:
  * compute/kernels.h; the walk: matvec_group_neon.h. */
 #include "matvec_group_neon.h"
-#include "matvec_parts_neon.h"
+#include "matvec_parts.h"
 
 /* Whose sums, two rows of two planes each, leave registers for the weights. */
 #define TOKENS_MAX 4u
@@ -103,5 +103,5 @@ void osl_dotprod_matvec_tokens_mxfp4(float *const *out, const void *weight, uint
         group_token(q + t * q_stride, scale + t * scale_stride, &x[t], blocks, ALONE);
     }
     const struct call call = {out, weight, row_bytes, blocks, {q, q_stride, scale, scale_stride}};
-    osl_neon_take_parts(dotprod_mxfp4_rows, TOKENS_MAX, &call, rows, tokens);
+    osl_take_parts(dotprod_mxfp4_rows, TOKENS_MAX, &call, rows, tokens);
 }

@@ -202,16 +202,7 @@ OSL_INLINE void rows_of(const int tokens, const uint8_t *weight, uint64_t row_by
     }
 }
 
-static void take_rows(uint32_t tokens, const uint8_t *weight, uint64_t row_bytes, uint32_t from,
-                      uint32_t to, uint32_t blocks, const struct token_group *group)
-{
-    switch (tokens) {
-    case 1: rows_of(1, weight, row_bytes, from, to, blocks, group); break;
-    case 2: rows_of(2, weight, row_bytes, from, to, blocks, group); break;
-    case 3: rows_of(3, weight, row_bytes, from, to, blocks, group); break;
-    default: rows_of(4, weight, row_bytes, from, to, blocks, group); break;
-    }
-}
+DEFINE_TAKE_ROWS
 
 void osl_avx2_matvec_tokens_q8_0(float *const *out, const void *weight, uint64_t row_bytes,
                                  uint32_t rows, uint32_t cols, const struct osl_act *x,
