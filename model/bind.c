@@ -16,6 +16,7 @@
 #define ROPE_BASE_MAX 1e9f
 #define YARN_FACTOR_MAX 1e4f
 #define YARN_BETA_MAX 1e4f
+#define TEMPERATURE_MAX 100.0f
 #define WINDOW_PATTERN 2 /* every second layer, from the first, sees only the window */
 
 struct source {
@@ -303,6 +304,31 @@ static enum osl_status get_yarn(const struct source *s, struct osl_hparams *h)
     return status;
 }
 
+/* How the file advises to draw: keys that llama.cpp writes and reads. Advice outside of what can be
+ * (a top_k of -1 stands for none) is no fault of the model. */
+static void get_advice(const struct source *s, struct osl_hparams *h)
+{
+    float real;
+    uint32_t whole;
+    struct osl_error ignored;
+    h->temperature = h->top_p = 1;
+    if (osl_gguf_f32(s->gguf, "general.sampling.temp", &real, &ignored) == OSL_OK && real >= 0 &&
+        real <= TEMPERATURE_MAX) {
+        h->temperature = real;
+    }
+    if (osl_gguf_f32(s->gguf, "general.sampling.top_p", &real, &ignored) == OSL_OK && real >= 0 &&
+        real <= 1) {
+        h->top_p = real;
+    }
+    if (osl_gguf_f32(s->gguf, "general.sampling.min_p", &real, &ignored) == OSL_OK && real >= 0 &&
+        real <= 1) {
+        h->min_p = real;
+    }
+    if (osl_gguf_u32(s->gguf, "general.sampling.top_k", &whole, &ignored) == OSL_OK) {
+        h->top_k = whole;
+    }
+}
+
 /* general.name if it is a string, else the file's name. */
 static void get_name(const struct source *s, char out[64])
 {
@@ -346,6 +372,7 @@ enum osl_status osl_bind_hparams(const struct osl_gguf *gguf, struct osl_hparams
     }
     if (status == OSL_OK) {
         get_name(&s, h.name);
+        get_advice(&s, &h);
         *hparams_out = h;
     }
     return status;

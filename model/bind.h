@@ -21,6 +21,9 @@ struct osl_hparams {
     uint32_t yarn_original_context;
     float yarn_beta_fast; /* 32 */
     float yarn_beta_slow; /* 1 */
+    /* as the file advises to draw, bounded; what it leaves open as in ossicle_sampling_init */
+    float temperature, top_p, min_p;
+    uint32_t top_k;
     char name[64];        /* general.name, or the file's name; printable */
 };
 

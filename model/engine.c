@@ -170,7 +170,7 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
 {
     const struct osl_plan *plan = &engine->plan;
     void *backend_memory = place_engine_parts(engine);
-    if (!plan->resident && !plan->device.vulkan && !config->tokens_only) {
+    if (!plan->resident && !plan->given && !plan->device.vulkan && !config->tokens_only) {
         osl_weights_warm(engine, region(memory, plan, OSL_REGION_THREADS) +
                                      round_up(osl_team_bytes(plan->threads), 64));
     }
@@ -209,7 +209,7 @@ static enum osl_status boot_parts(ossicle *engine, const struct ossicle_config *
 static enum osl_status read_model(ossicle *engine, const struct ossicle_config *config,
                                   struct osl_plan *plan)
 {
-    enum osl_status status = osl_gguf_open(&engine->gguf, config->model_path, &engine->error);
+    enum osl_status status = osl_model_open(config, &engine->gguf, &engine->error);
     if (status != OSL_OK) {
         return status;
     }

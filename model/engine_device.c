@@ -28,11 +28,14 @@ enum osl_status osl_engine_start_device(ossicle *engine, const struct ossicle_co
     };
     struct osl_error error = {OSL_OK, ""};
     struct osl_backend *device = NULL;
-    osl_map_advise(engine->gguf.map.data, engine->gguf.map.bytes, OSL_MAP_SEQUENTIAL);
+    bool ours = !osl_gguf_in_memory(&engine->gguf); /* to say what the kernel keeps of it */
+    if (ours) {
+        osl_map_advise(engine->gguf.map.data, engine->gguf.map.bytes, OSL_MAP_SEQUENTIAL);
+    }
     enum osl_status status =
         osl_vulkan_boot(engine->device_memory, osl_vulkan_bytes(), &vulkan, &device, &error);
     if (status == OSL_OK) {
-        if (plan->device.need.embedding_bytes > 0) { /* all was copied: not resident twice */
+        if (ours && plan->device.need.embedding_bytes > 0) { /* copied: not resident twice */
             osl_map_advise(engine->gguf.map.data, engine->gguf.map.bytes, OSL_MAP_DONE);
         }
         engine->backend = device;

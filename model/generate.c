@@ -35,6 +35,16 @@ void ossicle_sampling_init(struct ossicle_sampling *sampling)
         (struct ossicle_sampling){.temperature = 1.0f, .top_p = 1.0f, .repetition_penalty = 1.0f};
 }
 
+void ossicle_sampling_advised(const ossicle *engine, struct ossicle_sampling *sampling)
+{
+    const struct osl_hparams *hparams = &engine->hparams;
+    ossicle_sampling_init(sampling);
+    sampling->temperature = hparams->temperature;
+    sampling->top_k = hparams->top_k;
+    sampling->top_p = hparams->top_p;
+    sampling->min_p = hparams->min_p;
+}
+
 /* Tokens already there that count as seen for the penalties. */
 static void seed_penalties(ossicle *engine)
 {
@@ -93,7 +103,7 @@ enum ossicle_status ossicle_begin(ossicle *engine, const struct ossicle_sampling
                                              "an answer is being written already");
     }
     struct ossicle_sampling sampling;
-    ossicle_sampling_init(&sampling);
+    ossicle_sampling_advised(engine, &sampling);
     sampling = given != NULL ? *given : sampling;
     struct osl_sampling copy;
     enum osl_status status = copy_sampling(engine, &sampling, &copy);

@@ -77,6 +77,12 @@ OSL_MUST_USE enum osl_status osl_gguf_open(struct osl_gguf *gguf, const char *pa
                                            struct osl_error *error);
 void osl_gguf_close(struct osl_gguf *gguf);
 
+/* Given by osl_gguf_parse: no file and no map of ours lies behind it. */
+static inline bool osl_gguf_in_memory(const struct osl_gguf *gguf)
+{
+    return gguf->map.base == NULL;
+}
+
 /* The same on bytes in memory that stay the caller's and must outlive *gguf; `name` stands for
  * the file in errors. osl_gguf_close need not be called. */
 OSL_MUST_USE enum osl_status osl_gguf_parse(struct osl_gguf *gguf, const char *name,

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "bind.h"
 #include "ossicle.h"
+#include "plan.h"
 
 #define TEXT_POINTS_MAX 60  /* characters shown of a string, in text */
 #define ARRAY_POINTS_MAX 20 /* of one in an array */
@@ -352,18 +352,18 @@ void osl_inspect(const struct osl_gguf *gguf, bool json, osl_inspect_piece *piec
     }
 }
 
-enum ossicle_status ossicle_inspect(const char *path, bool json,
+enum ossicle_status ossicle_inspect(const struct ossicle_config *config, bool json,
                                     void (*piece)(void *user, const char *text), void *user,
                                     struct ossicle_error *error)
 {
     struct osl_gguf gguf; /* 160 KB of stack: inspecting is done by programs, not by engines */
     struct osl_error inner = {OSL_OK, ""};
     enum osl_status status = OSL_ARGUMENT;
-    if (path == NULL || piece == NULL) {
+    if (config == NULL || piece == NULL) {
         (void)osl_fail(&inner, OSL_ARGUMENT, "ossicle_inspect: %s is NULL, expected one",
-                       path == NULL ? "path" : "piece");
+                       config == NULL ? "config" : "piece");
     } else {
-        status = osl_gguf_open(&gguf, path, &inner);
+        status = osl_model_open(config, &gguf, &inner);
     }
     if (status == OSL_OK) {
         osl_inspect(&gguf, json, piece, user);

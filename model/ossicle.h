@@ -62,8 +62,7 @@ enum ossicle_status {
     OSSICLE_ABORTED = 9,     /* cancelled */
 };
 
-/* A few words for a status, static storage, never NULL. */
-const char *ossicle_status_text(enum ossicle_status status);
+const char *ossicle_status_text(enum ossicle_status status); /* a few words, never NULL */
 
 #define OSSICLE_ERROR_BYTES 512
 struct ossicle_error {
@@ -71,8 +70,7 @@ struct ossicle_error {
     char text[OSSICLE_ERROR_BYTES]; /* one line, terminated */
 };
 
-/* "0.1.0", static storage. */
-const char *ossicle_version(void);
+const char *ossicle_version(void); /* "0.1.0" */
 
 /* ---- Configuration ----------------------------------------------------------------------- */
 
@@ -98,6 +96,10 @@ enum ossicle_log_level {
 
 struct ossicle_config {
     const char *model_path;       /* a GGUF file; must stay valid until boot returns */
+    /* Or such a file in memory: the program's own, or flash. Aligned to OSSICLE_ALIGNMENT, used as
+     * it lies, never written; must outlive the engine. model_path, if not NULL, names it. */
+    const void *model_data;
+    uint64_t model_bytes;
     uint32_t context_tokens;      /* 0: 4096, or the model's own if that is less */
     uint32_t prefill_tokens;      /* tokens a prefill step takes, 0: 512; 1..4096 */
     uint32_t threads;             /* 0: what the machine recommends */
@@ -126,13 +128,10 @@ struct ossicle_config {
     bool tokens_only;             /* only (de)tokenize will be called: weights are left alone */
     bool poison;                  /* tests: scratch is filled with NaN before it is used */
     void (*log)(void *user, enum ossicle_log_level level, const char *line);
-    /* false: stop */
     bool (*progress)(void *user, const char *stage, uint64_t done, uint64_t total);
-    void *user;                   /* for log and progress */
+    void *user;                   /* for log and progress, which says false to stop */
 };
-
-/* Sets every field to its default. */
-void ossicle_config_init(struct ossicle_config *config);
+void ossicle_config_init(struct ossicle_config *config); /* every field to its default */
 
 /* ---- Devices ----------------------------------------------------------------------------- */
 
@@ -182,9 +181,9 @@ void ossicle_cpu(struct ossicle_cpu_facts *facts_out);
 struct ossicle_region {
     char name[32];
     char where[16]; /* "host": in the memory given to boot; "mapped": the file's page cache;
-                     * "process": the program itself; "device": the GPU's; "driver": host memory
-                     * that the GPU's driver makes; "reserve": host memory that is touched only if
-                     * the CPU has to take over from a lost GPU */
+                     * "given": model_data; "process": the program itself; "device": the GPU's;
+                     * "driver": host memory that the GPU's driver makes; "reserve": host memory
+                     * that is touched only if the CPU has to take over from a lost GPU */
     uint64_t bytes; /* what it adds; regions that share memory by lifetime are counted once */
 };
 
@@ -202,7 +201,7 @@ struct ossicle_plan {
     uint32_t prefill_tokens;
     uint32_t threads;
     char model_name[64];
-    char weights[16]; /* "mapped", "resident" or "device" */
+    char weights[16]; /* "mapped", "given", "resident" or "device" */
     char kv[8];       /* "f16" or "q8" */
     char device[256]; /* "cpu", or the name of the Vulkan device */
     int32_t device_index; /* -1: the CPU */
@@ -303,8 +302,10 @@ struct ossicle_sampling {
     bool raw;            /* no Harmony: text as it comes, only max_tokens ends it (benchmarks) */
 };
 void ossicle_sampling_init(struct ossicle_sampling *sampling);
+/* The same, but as the model's file advises (general.sampling.temp, top_k, top_p, min_p). */
+void ossicle_sampling_advised(const ossicle *engine, struct ossicle_sampling *sampling);
 
-/* Starts an answer; sampling may be NULL for the defaults. Arrays and strings in it are copied. */
+/* Starts an answer; sampling may be NULL: as advised. Arrays and strings in it are copied. */
 OSSICLE_MUST_USE enum ossicle_status ossicle_begin(ossicle *engine,
                                                    const struct ossicle_sampling *sampling);
 
@@ -366,8 +367,7 @@ OSSICLE_MUST_USE enum ossicle_status ossicle_rewind(ossicle *engine, uint32_t ma
 OSSICLE_MUST_USE enum ossicle_status ossicle_save(ossicle *engine, const char *path);
 
 /* Replaces the conversation by a saved one. Refuses (FORMAT, UNSUPPORTED) a damaged file, one of
- * another model or cache type, and (CAPACITY) one longer than this context; then nothing changes.
- */
+ * another model or cache type, and (CAPACITY) one too long for this context: nothing changes. */
 OSSICLE_MUST_USE enum ossicle_status ossicle_load(ossicle *engine, const char *path);
 
 /* ---- Tools and tests --------------------------------------------------------------------- */
@@ -413,8 +413,7 @@ struct ossicle_stats {
     char device[256];     /* what runs the model now: "cpu", or the Vulkan device's name */
     char device_tier[16]; /* "" on the CPU */
     uint64_t device_bytes;
-    /* of a decode step on the device */
-    uint32_t dispatches_per_token, barriers_per_token, submissions_per_token;
+    uint32_t dispatches_per_token, barriers_per_token, submissions_per_token; /* of the device */
     uint32_t device_restarts; /* after the device was lost */
     uint32_t validation_messages;
     uint64_t device_checks_ns; /* of the self-test at boot; 0 where kept results were used */
@@ -461,10 +460,10 @@ OSSICLE_MUST_USE enum ossicle_status ossicle_self_test(void (*line)(void *user, 
                                                                     bool pass),
                                                        void *user);
 
-/* Describes a model file's header: whether it runs here, metadata, tensors. piece gets a line of
- * text at a time, newline included; json: one JSON object in pieces. Printable whatever the file
- * holds. A file that cannot be read as a GGUF is an error; one that only does not run is not. */
-OSSICLE_MUST_USE enum ossicle_status ossicle_inspect(const char *path, bool json,
+/* Describes config's model by its header: whether it runs here, metadata, tensors. piece gets a
+ * line of text at a time, newline included; json: one JSON object in pieces. Printable whatever the
+ * file holds. A file that cannot be read as a GGUF is an error; one that does not run is not. */
+OSSICLE_MUST_USE enum ossicle_status ossicle_inspect(const struct ossicle_config *config, bool json,
                                                      void (*piece)(void *user, const char *text),
                                                      void *user, struct ossicle_error *error);
 

@@ -57,7 +57,7 @@ const char *osl_region_where(const struct osl_plan *plan, enum osl_region region
     }
     return region >= OSL_REGION_DEVICE_FIRST         ? "device"
            : region >= OSL_REGION_DRIVER_EMBEDDING ? "driver"
-           : region == OSL_REGION_MODEL_FILE       ? "mapped"
+           : region == OSL_REGION_MODEL_FILE       ? plan->given ? "given" : "mapped"
                                                    : "process";
 }
 
@@ -272,6 +272,21 @@ static void plan_totals(const struct ossicle_config *config, struct osl_plan *pl
     plan->budget_bytes = config->budget_bytes ? config->budget_bytes : facts.available_bytes;
 }
 
+enum osl_status osl_model_open(const struct ossicle_config *config, struct osl_gguf *gguf,
+                               struct osl_error *error)
+{
+    const char *name = config->model_path;
+    if (config->model_data == NULL) {
+        return osl_gguf_open(gguf, name, error);
+    }
+    if ((uintptr_t)config->model_data % OSSICLE_ALIGNMENT != 0) {
+        return osl_fail(error, OSL_ARGUMENT, "model_data must be aligned to %d bytes",
+                        OSSICLE_ALIGNMENT);
+    }
+    return osl_gguf_parse(gguf, name != NULL ? name : "model_data", config->model_data,
+                          config->model_bytes, error);
+}
+
 enum osl_status osl_plan_build(const struct ossicle_config *config, const struct osl_gguf *gguf,
                                const struct osl_hparams *hparams,
                                const struct osl_model_weights *weights,
@@ -283,6 +298,7 @@ enum osl_status osl_plan_build(const struct ossicle_config *config, const struct
     if (status != OSL_OK) {
         return status;
     }
+    plan->given = osl_gguf_in_memory(gguf);
     const struct osl_shape *shape = &hparams->shape;
     plan->limits = (struct osl_executor_limits){
         .prefill_tokens = plan->prefill_tokens,

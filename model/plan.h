@@ -58,6 +58,7 @@ struct osl_plan {
     uint32_t marks;
     uint64_t text_bytes;
     bool resident;
+    bool given; /* the file lies in memory that is the caller's */
     enum osl_kv_type kv_type;
     const struct osl_kernels *kernels;
     struct osl_executor_limits limits;
@@ -80,6 +81,10 @@ static inline bool osl_layer_windowed(uint32_t layer)
 {
     return layer % 2 == 0;
 }
+
+/* Opens what the configuration names: a file, or model_data. As osl_gguf_open. */
+OSL_MUST_USE enum osl_status osl_model_open(const struct ossicle_config *config,
+                                            struct osl_gguf *gguf, struct osl_error *error);
 
 /* Fills a plan, and writes the schedule that it is made for (but for its caches). ARGUMENT names
  * the option that is out of range. */

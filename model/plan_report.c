@@ -88,6 +88,7 @@ void osl_plan_report(const struct osl_plan *plan, const struct osl_hparams *hpar
     snprintf(out->weights, sizeof out->weights, "%s",
              device->vulkan    ? "device"
              : plan->resident ? "resident"
+             : plan->given    ? "given"
                               : "mapped");
     snprintf(out->kv, sizeof out->kv, "%s", plan->kv_type == OSL_KV_Q8 ? "q8" : "f16");
     write_verdict(plan, &hparams->shape, out);
@@ -102,7 +103,7 @@ enum ossicle_status ossicle_plan(const struct ossicle_config *config, struct oss
     struct osl_model_weights weights;
     struct osl_schedule schedule;
     struct osl_plan plan;
-    enum osl_status status = osl_gguf_open(&gguf, config->model_path, &error);
+    enum osl_status status = osl_model_open(config, &gguf, &error);
     if (status == OSL_OK) {
         if ((status = osl_bind_hparams(&gguf, &hparams, &error)) == OSL_OK &&
             (status = osl_bind_weights(&gguf, &hparams, &weights, &error)) == OSL_OK &&

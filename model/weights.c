@@ -55,6 +55,7 @@ uint64_t osl_weights_threads_bytes(const struct osl_plan *plan)
 {
     uint64_t team = osl_team_bytes(plan->threads), load = osl_team_bytes(OSL_LOAD_THREADS);
     return plan->resident ? (team > load ? team : load)
+           : plan->given  ? team
                           : round_up(team, 64) + osl_warm_bytes();
 }
 
@@ -126,6 +127,21 @@ static bool report(void *context, uint64_t done)
                                                         loading->before + done, loading->total);
 }
 
+static enum osl_status load_span(ossicle *engine, const struct osl_load_span *span,
+                                 struct osl_team *team, struct loading *loading)
+{
+    const struct osl_gguf *gguf = &engine->gguf;
+    if (!osl_gguf_in_memory(gguf)) {
+        return osl_file_load(&gguf->file, &gguf->map, span, team, report, loading,
+                             &engine->error);
+    }
+    memcpy(span->to, gguf->map.data + span->offset, span->bytes);
+    return report(loading, span->bytes) ? OSL_OK
+                                        : osl_fail(&engine->error, OSL_ABORTED,
+                                                   "cancelled while reading %.300s",
+                                                   gguf->file.path);
+}
+
 static enum osl_status load_spans(ossicle *engine, uint8_t *to, struct osl_team *team)
 {
     const struct osl_gguf *gguf = &engine->gguf;
@@ -134,8 +150,7 @@ static enum osl_status load_spans(ossicle *engine, uint8_t *to, struct osl_team 
     uint64_t used = 0;
     while (next_span(gguf, span.end, used, &span)) {
         const struct osl_load_span part = {span.offset, span.bytes, to + span.to};
-        enum osl_status status = osl_file_load(&gguf->file, &gguf->map, &part, team, report,
-                                               &loading, &engine->error);
+        enum osl_status status = load_span(engine, &part, team, &loading);
         if (status != OSL_OK) {
             return status;
         }

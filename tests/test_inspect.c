@@ -188,22 +188,25 @@ static void inspect_public_call_reads_files(void **state)
 {
     struct ossicle_error error = {OSSICLE_OK, ""};
     char path[] = "/tmp/ossicle-inspect-XXXXXX";
+    struct ossicle_config config;
+    ossicle_config_init(&config);
+    config.model_path = path;
     int file = mkstemp(path);
     assert_true(file >= 0);
     assert_int_equal(write(file, tiny.data, tiny.bytes), tiny.bytes);
     listing.bytes = 0;
     listing.lines = true;
-    assert_int_equal(ossicle_inspect(path, false, gather, &listing, &error), OSSICLE_OK);
+    assert_int_equal(ossicle_inspect(&config, false, gather, &listing, &error), OSSICLE_OK);
     has(listing.text, path);
     assert_int_equal(ftruncate(file, 100), 0);
     listing.bytes = 0;
-    assert_int_equal(ossicle_inspect(path, true, gather, &listing, &error), OSSICLE_FORMAT);
+    assert_int_equal(ossicle_inspect(&config, true, gather, &listing, &error), OSSICLE_FORMAT);
     assert_int_equal(error.status, OSSICLE_FORMAT);
     has(error.text, path);
     assert_int_equal(listing.bytes, 0);
     close(file);
     unlink(path);
-    assert_int_equal(ossicle_inspect(path, true, gather, &listing, NULL), OSSICLE_IO);
+    assert_int_equal(ossicle_inspect(&config, true, gather, &listing, NULL), OSSICLE_IO);
     assert_int_equal(ossicle_inspect(NULL, true, gather, &listing, &error), OSSICLE_ARGUMENT);
 }
 

@@ -22,8 +22,10 @@ static enum ossicle_status run(const struct osl_args *args)
         osl_complain("which FILE? (see `ossicle inspect --help`)");
         return OSSICLE_ARGUMENT;
     }
-    enum ossicle_status status =
-        ossicle_inspect(args->positionals[0], args->json, print_piece, &lines, &error);
+    struct ossicle_config config;
+    ossicle_config_init(&config);
+    config.model_path = args->positionals[0];
+    enum ossicle_status status = ossicle_inspect(&config, args->json, print_piece, &lines, &error);
     if (status != OSSICLE_OK) {
         osl_complain("%s", error.text);
     } else if (args->json) {
