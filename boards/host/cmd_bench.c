@@ -366,7 +366,7 @@ static enum ossicle_status run(const struct osl_args *args)
 const struct osl_command osl_cmd_bench = {
     .name = "bench",
     .bit = OSL_CMD_BENCH,
-    .usage = "bench -m FILE [-p 512] [-n 128] [-pg P,N] [-d 0] [-r 5] [-o table|json|csv]",
+    .usage = "bench [-m FILE] [-p 512] [-n 128] [-pg P,N] [-d 0] [-r 5] [-o table|json|csv]",
     .summary = "prompt and generation speed in llama-bench's shape, and bandwidth reached",
     .help =
         "Runs every -p, -n and -pg at every depth -d, each once to warm up and -r times timed, "

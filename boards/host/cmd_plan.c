@@ -92,7 +92,7 @@ static enum ossicle_status run(const struct osl_args *args)
 const struct osl_command osl_cmd_plan = {
     .name = "plan",
     .bit = OSL_CMD_PLAN,
-    .usage = "plan -m FILE [options]",
+    .usage = "plan [-m FILE] [options]",
     .summary = "the memory a model takes, region by region, and whether it fits",
     .help =
         "Reads the file's header alone. Prints what runs the model, each region of memory, the "
@@ -100,7 +100,8 @@ const struct osl_command osl_cmd_plan = {
         "of the device and of the machine (which counts the device's regions too where both share\n"
         "one memory), the budget and the verdict. Exit code 6 if it does not fit. where says: "
         "host\n"
-        "(taken at start), mapped (the file), process (the program), device (the GPU's), driver "
+        "(taken at start), mapped (the file), given (the demo in the program's own file), "
+        "process (the program), device (the GPU's), driver "
         "(the\n"
         "machine's, taken by the GPU's driver), reserve (touched only if the CPU has to take over\n"
         "from a lost GPU). --json has device, device_index (-1: the CPU), device_note (auto: why "

@@ -333,7 +333,7 @@ static enum ossicle_status run(const struct osl_args *args)
 const struct osl_command osl_cmd_score = {
     .name = "score",
     .bit = OSL_CMD_SCORE,
-    .usage = "score -m FILE (--ids FILE.json [--top K] | --text TEXT) [--json]",
+    .usage = "score [-m FILE] (--ids FILE.json [--top K] | --text TEXT) [--json]",
     .summary = "log-probabilities of token ids or of a text",
     .help =
         "--ids: a JSON array of arrays of token ids; for each, the K best tokens after the whole "

@@ -253,7 +253,7 @@ static enum ossicle_status run(const struct osl_args *args)
 const struct osl_command osl_cmd_tokenize = {
     .name = "tokenize",
     .bit = OSL_CMD_TOKENIZE,
-    .usage = "tokenize -m FILE [--json] [--decode] [--specials] < text",
+    .usage = "tokenize [-m FILE] [--json] [--decode] [--specials] < text",
     .summary = "text on stdin to token ids, and back",
     .help =
         "Prints the ids of the text on stdin, a blank between. --decode turns ids (blanks or "

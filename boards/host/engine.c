@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "demo.h"
 #include "out.h"
 #include "term.h"
 
@@ -56,7 +57,6 @@ static void fill_config(const struct osl_args *args, struct osl_host_engine *eng
     struct ossicle_config *config = &engine->config;
     engine->verbose = args->verbose;
     engine->device_wanted = config->vulkan_tier != NULL || args->validation;
-    config->model_path = args->model;
     config->context_tokens = args->context > 0 ? args->context : profile->context;
     engine->context_by_board = args->context == 0;
     config->prefill_tokens = args->prefill;
@@ -72,17 +72,26 @@ static void fill_config(const struct osl_args *args, struct osl_host_engine *eng
     config->user = &engine->verbose;
 }
 
+enum ossicle_status osl_host_model_configure(const char *path, struct ossicle_config *config)
+{
+    config->model_path = path;
+    if (path == NULL) {
+        config->model_data = osl_demo_file(&config->model_bytes);
+        config->model_path = OSL_DEMO_NAME;
+    }
+    if (path == NULL && config->model_data == NULL) {
+        osl_complain("no model given, and this program was built without the demo: -m FILE, a "
+                     "gpt-oss model as GGUF (such as gpt-oss-20b-mxfp4.gguf)");
+        return OSSICLE_ARGUMENT;
+    }
+    return OSSICLE_OK;
+}
+
 enum ossicle_status osl_host_engine_configure(const struct osl_args *args,
                                               struct osl_host_engine *engine)
 {
     struct ossicle_error error = {0};
     memset(engine, 0, sizeof *engine);
-    if (args->model == NULL) {
-        osl_complain("no model given: -m FILE, a gpt-oss model as GGUF (such as "
-                     "gpt-oss-20b-mxfp4.gguf). A small random one: make_gguf in the build "
-                     "folder writes it, boards/run.sh does so by itself");
-        return OSSICLE_ARGUMENT;
-    }
     enum ossicle_status status = choose_profile(args, engine, &error);
     if (status != OSSICLE_OK) {
         osl_complain("%s", error.text);
@@ -90,7 +99,7 @@ enum ossicle_status osl_host_engine_configure(const struct osl_args *args,
     }
     osl_device_configure(args, &engine->config);
     fill_config(args, engine);
-    return OSSICLE_OK;
+    return osl_host_model_configure(args->model, &engine->config);
 }
 
 /* One block for the engine's whole life, on a 2 MiB boundary so that huge pages fit. */
@@ -114,6 +123,19 @@ static bool reserve(struct osl_host_engine *engine)
     return true;
 }
 
+/* Once a process, however many engines it starts. */
+static void tell_demo(uint64_t bytes)
+{
+    static bool told;
+    char size[OSL_SIZE_TEXT_BYTES];
+    if (!told) {
+        osl_complain("no model given: " OSL_DEMO_NAME " (%s; a small console assistant). For real "
+                     "answers: -m gpt-oss-20b-mxfp4.gguf",
+                     osl_size_text(bytes, size));
+    }
+    told = true;
+}
+
 enum ossicle_status osl_host_engine_plan(struct osl_host_engine *engine)
 {
     struct ossicle_error error = {0};
@@ -124,6 +146,8 @@ enum ossicle_status osl_host_engine_plan(struct osl_host_engine *engine)
     }
     if (status != OSSICLE_OK) {
         osl_complain("%s", error.text);
+    } else if (engine->config.model_data != NULL) {
+        tell_demo(engine->config.model_bytes);
     }
     return status;
 }

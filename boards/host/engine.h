@@ -25,11 +25,16 @@ struct osl_host_engine {
 OSSICLE_MUST_USE enum ossicle_status osl_host_engine_configure(const struct osl_args *args,
                                                                struct osl_host_engine *engine);
 
+/* The model at path, or with NULL the one that is part of the program; complains where there is
+ * none. */
+OSSICLE_MUST_USE enum ossicle_status osl_host_model_configure(const char *path,
+                                                              struct ossicle_config *config);
+
 /* Fills what --device and the options that belong to it say, the rest with the defaults. */
 void osl_device_configure(const struct osl_args *args, struct ossicle_config *config);
 
 /* Fills plan from config; complains and returns a status on failure. A context that only the board
- * asked for gives way to the model's own. */
+ * asked for gives way to the model's own. A line on stderr says so if the model is the demo. */
 OSSICLE_MUST_USE enum ossicle_status osl_host_engine_plan(struct osl_host_engine *engine);
 
 /* Plans, refuses what does not fit, takes the memory once, boots. The caller may change

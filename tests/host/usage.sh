@@ -28,10 +28,8 @@ for command in run chat plan score tokenize bench; do
 done
 expect 0 version --json
 json '.version and .arch and .devices == ["cpu", "vulkan"]'
-expect 1 run "hello"
-says "no model given: -m FILE"
-one_line
-expect 1 inspect
+expect 1 verify
+says "which FILE?"
 expect 3 inspect /nonexistent
 says "/nonexistent"
 
