@@ -73,6 +73,22 @@ static void options_hold_every_kind(void **state)
     assert_string_equal(args.positionals[0], "-");
 }
 
+static void options_tools_are_named_and_bounded(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(OSL_CMD_CHAT, 0, "--tools a.json --tool a=b=c --tool x=./y"),
+                     OSSICLE_OK);
+    assert_string_equal(args.tools, "a.json");
+    assert_int_equal(args.tool_count, 2);
+    assert_string_equal(args.tool_commands[0], "a=b=c");
+    assert_string_equal(args.tool_commands[1], "x=./y");
+    assert_refused(OSL_CMD_RUN, "--tool date", "not NAME=COMMAND");
+    assert_refused(OSL_CMD_RUN, "--tool =date", "not NAME=COMMAND");
+    assert_refused(OSL_CMD_RUN, "--tool get_time=", "not NAME=COMMAND");
+    assert_refused(OSL_CMD_RUN, "--tool-seconds 0", "nearest valid value is 1");
+    assert_refused(OSL_CMD_PLAN, "--tools a.json", "unknown option");
+}
+
 static void options_refuse_and_name_the_nearest(void **state)
 {
     (void)state;
@@ -178,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_take_both_spellings),
         cmocka_unit_test(options_hold_every_kind),
+        cmocka_unit_test(options_tools_are_named_and_bounded),
         cmocka_unit_test(options_refuse_and_name_the_nearest),
         cmocka_unit_test(options_bench_lists_replace_then_add),
         cmocka_unit_test(options_lists_are_bounded),

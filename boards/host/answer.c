@@ -9,6 +9,7 @@
 #include "term.h"
 
 #define TOKEN_BYTES_MAX 1024 /* a token's text is never longer */
+#define TOOL_NAME_BYTES 4096
 #define DIM "\033[2m"
 #define PLAIN "\033[0m"
 
@@ -29,9 +30,10 @@ static void keep(struct osl_kept *kept, const char *bytes, size_t count)
     }
 }
 
-static void fill_sampling(const struct osl_args *args, struct ossicle_sampling *sampling)
+static void fill_sampling(const struct osl_args *args, const struct osl_host_engine *engine,
+                          struct ossicle_sampling *sampling)
 {
-    ossicle_sampling_init(sampling);
+    ossicle_sampling_advised(engine->engine, sampling);
     sampling->max_tokens = args->tokens;
     sampling->seed = args->seed;
     sampling->bias = args->bias;
@@ -53,7 +55,8 @@ static void fill_sampling(const struct osl_args *args, struct ossicle_sampling *
 #undef TAKE
 }
 
-enum ossicle_status osl_host_answer_prepare(const struct osl_args *args, uint32_t context_tokens,
+enum ossicle_status osl_host_answer_prepare(const struct osl_args *args,
+                                            const struct osl_host_engine *engine,
                                             struct osl_host_answer *answer)
 {
     memset(answer, 0, sizeof *answer);
@@ -61,18 +64,19 @@ enum ossicle_status osl_host_answer_prepare(const struct osl_args *args, uint32_
     answer->terminal = osl_is_terminal(STDOUT_FILENO);
     bool shown = answer->terminal ? !args->hide_reasoning : args->show_reasoning;
     answer->reasoning_fd = !shown ? -1 : answer->terminal ? STDOUT_FILENO : STDERR_FILENO;
-    fill_sampling(args, &answer->sampling);
+    fill_sampling(args, engine, &answer->sampling);
     if (!osl_option_given(args, "--seed") &&
         getrandom(&answer->sampling.seed, sizeof answer->sampling.seed, 0) !=
             (ssize_t)sizeof answer->sampling.seed) {
         answer->sampling.seed = osl_now_ns();
     }
-    uint64_t capacity = (uint64_t)context_tokens * TOKEN_BYTES_MAX;
-    if (answer->quiet &&
-        (!keep_open(&answer->text, capacity) || !keep_open(&answer->reasoning, capacity) ||
-         !keep_open(&answer->commentary, capacity) || !keep_open(&answer->tool_name, capacity) ||
-         !keep_open(&answer->tool_arguments, capacity))) {
-        osl_complain("no memory to keep the answer for --json");
+    uint64_t capacity = (uint64_t)engine->plan.context_tokens * TOKEN_BYTES_MAX;
+    if (!keep_open(&answer->tool_name, TOOL_NAME_BYTES) ||
+        !keep_open(&answer->tool_arguments, capacity) ||
+        (answer->quiet &&
+         (!keep_open(&answer->text, capacity) || !keep_open(&answer->reasoning, capacity) ||
+          !keep_open(&answer->commentary, capacity) || !keep_open(&answer->calls, capacity)))) {
+        osl_complain("no memory to keep the answer");
         osl_host_answer_release(answer);
         return OSSICLE_MEMORY;
     }
@@ -82,7 +86,7 @@ enum ossicle_status osl_host_answer_prepare(const struct osl_args *args, uint32_
 void osl_host_answer_release(struct osl_host_answer *answer)
 {
     struct osl_kept *all[] = {&answer->text, &answer->reasoning, &answer->commentary,
-                              &answer->tool_name, &answer->tool_arguments};
+                              &answer->tool_name, &answer->tool_arguments, &answer->calls};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         osl_pages_free(all[i]->bytes, all[i]->capacity);
         *all[i] = (struct osl_kept){0};
@@ -159,20 +163,32 @@ static bool take_text(struct osl_host_answer *answer, const struct ossicle_event
            show(answer, fd, event->text, event->text_bytes);
 }
 
+/* The last call; for --json among the others, as if nothing will come of it. */
+static void keep_call(struct osl_host_answer *answer, const struct ossicle_event *event)
+{
+    answer->tool_name.count = answer->tool_arguments.count = 0;
+    keep(&answer->tool_name, event->tool, strlen(event->tool) + 1);
+    keep(&answer->tool_arguments, event->text, event->text_bytes);
+    keep(&answer->tool_arguments, "", 1);
+    keep(&answer->calls, answer->tool_name.bytes, (size_t)answer->tool_name.count);
+    keep(&answer->calls, answer->tool_arguments.bytes, strlen(answer->tool_arguments.bytes) + 1);
+    keep(&answer->calls, "-", 2);
+}
+
+void osl_host_answer_result(struct osl_host_answer *answer, const char *result, size_t bytes)
+{
+    if (answer->calls.count >= 2) {
+        answer->calls.count -= 2;
+        keep(&answer->calls, "+", 1);
+        keep(&answer->calls, result, strnlen(result, bytes));
+        keep(&answer->calls, "", 1);
+    }
+}
+
 static bool take_tool_call(struct osl_host_answer *answer, const struct ossicle_event *event)
 {
-    static const char before[] = "[the model calls the tool ";
-    if (answer->quiet) {
-        keep(&answer->tool_name, event->tool, strlen(event->tool));
-        keep(&answer->tool_arguments, event->text, event->text_bytes);
-        return true;
-    }
-    return change_channel(answer, OSSICLE_CHANNEL_NONE) &&
-           osl_write_all(STDERR_FILENO, before, strlen(before)) &&
-           osl_write_safely(STDERR_FILENO, event->tool, strlen(event->tool)) &&
-           osl_write_all(STDERR_FILENO, ": ", 2) &&
-           osl_write_safely(STDERR_FILENO, event->text, event->text_bytes) &&
-           osl_write_all(STDERR_FILENO, "]\n", 2);
+    keep_call(answer, event);
+    return answer->quiet || change_channel(answer, OSSICLE_CHANNEL_NONE);
 }
 
 /* One event; false when what it brought could not be written. */
@@ -181,7 +197,7 @@ static bool take_event(struct osl_host_answer *answer, const struct ossicle_even
     switch (event->kind) {
     case OSSICLE_EVENT_PREFILL:
         if (!event->again) {
-            answer->prompt_tokens = event->prefill_total;
+            answer->prompt_tokens = answer->prompt_before + event->prefill_total;
         }
         osl_progress(event->again ? "reading again" : "reading", event->prefill_done,
                      event->prefill_total);
@@ -237,12 +253,20 @@ static enum ossicle_status step_through(const struct osl_host_engine *engine,
                                                          : engine->plan.context_tokens);
         }
         if (event.kind == OSSICLE_EVENT_DONE) {
-            answer->prompt_ns = first_ns - start_ns;
-            answer->first_ns = first_ns - engine->start_ns;
-            answer->written_ns = osl_now_ns() - first_ns;
+            answer->prompt_ns += first_ns - start_ns;
+            if (answer->first_ns == 0) {
+                answer->first_ns = first_ns - engine->start_ns;
+            }
+            answer->written_ns += osl_now_ns() - first_ns;
             return OSSICLE_OK;
         }
     }
+}
+
+void osl_host_answer_reset(struct osl_host_answer *answer)
+{
+    answer->prompt_tokens = answer->written_tokens = 0;
+    answer->prompt_ns = answer->written_ns = answer->first_ns = 0;
 }
 
 enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
@@ -252,8 +276,7 @@ enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
     answer->channel = OSSICLE_CHANNEL_NONE;
     answer->line_open = false;
     answer->reading = true;
-    answer->prompt_tokens = 0;
-    answer->written_tokens = 0;
+    answer->prompt_before = answer->prompt_tokens;
     enum ossicle_status status = ossicle_begin(engine->engine, &answer->sampling);
     if (status == OSSICLE_OK) {
         status = step_through(engine, answer, &written);
@@ -279,7 +302,7 @@ enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
     return OSSICLE_OK;
 }
 
-enum ossicle_status osl_conversation_open(const struct osl_args *args,
+enum ossicle_status osl_conversation_open(const struct osl_args *args, const char *tools_json,
                                           const struct osl_host_engine *engine)
 {
     struct ossicle_conversation conversation = {
@@ -287,6 +310,7 @@ enum ossicle_status osl_conversation_open(const struct osl_args *args,
         .current_date = args->date,
         .reasoning = (enum ossicle_reasoning)args->reasoning,
         .instructions = args->system,
+        .tools_json = tools_json,
     };
     enum ossicle_status status = ossicle_open(engine->engine, &conversation);
     return status == OSSICLE_OK ? OSSICLE_OK : osl_host_engine_complain(engine, status);

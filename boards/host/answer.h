@@ -5,6 +5,7 @@
 #define OSL_HOST_ANSWER_H
 
 #include "engine.h"
+#include "json.h"
 
 /* Text kept for --json; lazily touched pages. */
 struct osl_kept {
@@ -19,7 +20,10 @@ struct osl_host_answer {
     bool terminal;    /* stdout is one */
     int reasoning_fd; /* where reasoning goes, -1: nowhere */
     struct ossicle_sampling sampling;
-    struct osl_kept text, reasoning, commentary, tool_name, tool_arguments;
+    struct osl_kept text, reasoning, commentary;
+    struct osl_kept tool_name, tool_arguments; /* of the last call, each with its zero byte */
+    struct osl_kept calls; /* --json: of each, name and arguments, '+' and result or '-', all three
+                            * with a zero byte */
     /* what came of it */
     enum ossicle_done reason;
     uint32_t prompt_tokens, written_tokens;
@@ -27,25 +31,34 @@ struct osl_host_answer {
     uint64_t first_ns; /* from the start of the engine to the first token, loading included */
     /* private */
     enum ossicle_channel channel; /* of the text written last */
+    uint32_t prompt_before;       /* prompt_tokens of the parts before this one */
     bool line_open;               /* the last byte on stdout was no newline */
     bool dimmed;
     bool reading; /* the last event was about the prompt */
 };
 
-/* Reads the sampling options; a seed not given comes from the system. IO, MEMORY or ARGUMENT with a
- * complaint. */
+/* Reads the sampling options; what they leave open is as the model's file advises, a seed comes
+ * from the system. MEMORY with a complaint. */
 OSSICLE_MUST_USE enum ossicle_status osl_host_answer_prepare(const struct osl_args *args,
-                                                             uint32_t context_tokens,
+                                                             const struct osl_host_engine *engine,
                                                              struct osl_host_answer *answer);
 void osl_host_answer_release(struct osl_host_answer *answer);
 
+/* Forgets the tokens and times of the answer before. */
+void osl_host_answer_reset(struct osl_host_answer *answer);
+
 /* Begins and steps until the answer is done; complains on failure. A cancelled answer is OK with
- * reason CANCELLED. */
+ * reason CANCELLED. Tokens and times are added: with calls of tools an answer has several parts. */
 OSSICLE_MUST_USE enum ossicle_status osl_host_answer_stream(const struct osl_host_engine *engine,
                                                             struct osl_host_answer *answer);
 
-/* Starts a conversation as --system, --reasoning, --identity and --date say. */
+/* Keeps the result of the last call for --json. */
+void osl_host_answer_result(struct osl_host_answer *answer, const char *result, size_t bytes);
+
+/* Starts a conversation as --system, --reasoning, --identity and --date say; tools_json NULL: no
+ * tools. */
 OSSICLE_MUST_USE enum ossicle_status osl_conversation_open(const struct osl_args *args,
+                                                           const char *tools_json,
                                                            const struct osl_host_engine *engine);
 
 /* One line on stderr: tokens, times, speeds, seed. */

@@ -8,11 +8,14 @@
 #include "line.h"
 #include "out.h"
 #include "term.h"
+#include "tools.h"
 
 struct chat {
     const struct osl_args *args;
     struct osl_host_engine engine;
     struct osl_host_answer answer;
+    struct osl_tools tools;
+    bool calling;  /* the model called a tool: the next line is its result */
     bool terminal; /* a person sits there: errors do not end the program's success */
     bool quitting;
     bool answered;              /* there are statistics to show */
@@ -29,8 +32,10 @@ struct chat_command {
 static enum ossicle_status do_reset(struct chat *chat, const char *argument)
 {
     (void)argument;
-    enum ossicle_status status = osl_conversation_open(chat->args, &chat->engine);
+    enum ossicle_status status =
+        osl_conversation_open(chat->args, chat->tools.json.bytes, &chat->engine);
     if (status == OSSICLE_OK) {
+        chat->calling = false;
         osl_complain("a new conversation");
     }
     return status;
@@ -52,6 +57,7 @@ static enum ossicle_status do_load(struct chat *chat, const char *argument)
     if (status != OSSICLE_OK) {
         return osl_host_engine_complain(&chat->engine, status);
     }
+    chat->calling = false;
     osl_complain("loaded %s", argument);
     return OSSICLE_OK;
 }
@@ -135,7 +141,10 @@ static enum ossicle_status run_chat_command(struct chat *chat, const char *text)
 
 static enum ossicle_status answer_message(struct chat *chat, const char *text, size_t bytes)
 {
-    enum ossicle_status status = ossicle_say(chat->engine.engine, OSSICLE_USER, text, bytes);
+    ossicle *engine = chat->engine.engine;
+    enum ossicle_status status =
+        chat->calling ? ossicle_say_tool(engine, chat->answer.tool_name.bytes, text, bytes)
+                      : ossicle_say(engine, OSSICLE_USER, text, bytes);
     if (status != OSSICLE_OK) {
         osl_host_engine_complain(&chat->engine, status);
         if (status == OSSICLE_CAPACITY) {
@@ -145,8 +154,13 @@ static enum ossicle_status answer_message(struct chat *chat, const char *text, s
     }
     /* Each turn draws from its own stream: the same question again may be answered differently. */
     chat->answer.sampling.seed += chat->answered;
-    status = osl_host_answer_stream(&chat->engine, &chat->answer);
+    status = osl_tools_answer(&chat->tools, &chat->engine, &chat->answer);
     chat->answered = true;
+    chat->calling = status == OSSICLE_OK && chat->answer.reason == OSSICLE_DONE_TOOL_CALL;
+    if (chat->calling) {
+        osl_tool_call_show(&chat->answer);
+        osl_complain("the next line is what %s gives", chat->answer.tool_name.bytes);
+    }
     if (status == OSSICLE_OK && chat->answer.reason == OSSICLE_DONE_LENGTH &&
         chat->args->tokens == 0) {
         osl_complain("the context of %u tokens is full; /reset starts anew, --context N makes room",
@@ -162,7 +176,7 @@ static enum ossicle_status answer_message(struct chat *chat, const char *text, s
 static void take_message(struct chat *chat, const char *text, size_t bytes)
 {
     enum ossicle_status status = OSSICLE_OK;
-    if (bytes == 0) {
+    if (bytes == 0 && !chat->calling) {
         return;
     }
     if (text[0] == '/' && text[1] == '/') {
@@ -209,7 +223,8 @@ static void loop(struct chat *chat)
 
 static enum ossicle_status converse(struct chat *chat)
 {
-    enum ossicle_status status = osl_conversation_open(chat->args, &chat->engine);
+    enum ossicle_status status =
+        osl_conversation_open(chat->args, chat->tools.json.bytes, &chat->engine);
     if (status != OSSICLE_OK) {
         return status;
     }
@@ -233,29 +248,35 @@ static enum ossicle_status run(const struct osl_args *args)
     chat.terminal = osl_is_terminal(STDIN_FILENO) && osl_is_terminal(STDOUT_FILENO);
     enum ossicle_status status = osl_host_engine_configure(args, &chat.engine);
     if (status == OSSICLE_OK) {
-        status = osl_host_engine_start(&chat.engine);
+        status = osl_tools_open(args, &chat.tools);
     }
     if (status != OSSICLE_OK) {
         return status;
     }
-    status = osl_host_answer_prepare(args, chat.engine.plan.context_tokens, &chat.answer);
+    status = osl_host_engine_start(&chat.engine);
     if (status == OSSICLE_OK) {
-        status = converse(&chat);
-        osl_host_answer_release(&chat.answer);
+        status = osl_host_answer_prepare(args, &chat.engine, &chat.answer);
+        if (status == OSSICLE_OK) {
+            status = converse(&chat);
+            osl_host_answer_release(&chat.answer);
+        }
+        osl_host_engine_stop(&chat.engine);
     }
-    osl_host_engine_stop(&chat.engine);
+    osl_tools_close(&chat.tools);
     return status;
 }
 
 const struct osl_command osl_cmd_chat = {
     .name = "chat",
     .bit = OSL_CMD_CHAT,
-    .usage = "chat -m FILE [options]",
+    .usage = "chat [-m FILE] [options]",
     .summary = "a conversation",
     .help =
         "Reads messages with line editing and history, or a line each from a pipe; a backslash at "
         "a\n"
         "line's end goes on with the next, and what is pasted stays together. Ctrl-C stops the\n"
-        "answer and keeps the conversation. /help /reset /save FILE /load FILE /stats /quit.\n",
+        "answer and keeps the conversation. /help /reset /save FILE /load FILE /stats /quit.\n"
+        "Tools are as in run; where no --tool NAME=COMMAND answers a call, the next line is its "
+        "result.\n",
     .run = run,
 };

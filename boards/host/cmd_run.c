@@ -7,6 +7,7 @@
 #include "json.h"
 #include "out.h"
 #include "term.h"
+#include "tools.h"
 
 #define PROMPT_BYTES_MAX (16u << 20)
 #define TEXT_BYTES_DEFAULT (1u << 20) /* what ossicle_config.text_bytes is when 0 */
@@ -17,7 +18,7 @@ static enum ossicle_status read_prompt(const struct osl_args *args, struct osl_t
     struct ossicle_error error = {0};
     uint64_t needed = 1;
     if (args->positional_count == 0) {
-        osl_complain("what is the question? ossicle run -m FILE \"question\", or - for stdin");
+        osl_complain("what is the question? ossicle run \"question\", or - for stdin");
         return OSSICLE_ARGUMENT;
     }
     if (args->positional_count == 1 && strcmp(args->positionals[0], "-") == 0) {
@@ -58,6 +59,28 @@ static void put_speed(const char *name, uint32_t tokens, uint64_t ns)
                    ns > 0 ? (double)tokens * 1e9 / (double)ns : 0.0);
 }
 
+/* Every call of a tool, with the result where a command gave one. */
+static void put_calls(const struct osl_kept *calls)
+{
+    const char *at = calls->bytes, *end = at + calls->count;
+    osl_out_text(", \"tool_calls\": [");
+    for (bool first = true; at < end; first = false) {
+        osl_out_text(first ? "{\"name\": " : ", {\"name\": ");
+        osl_out_json_text(at);
+        at += strlen(at) + 1;
+        osl_out_text(", \"arguments\": ");
+        osl_out_json_text(at);
+        at += strlen(at) + 1;
+        if (at[0] == '+') {
+            osl_out_text(", \"result\": ");
+            osl_out_json_text(at + 1);
+        }
+        at += strlen(at) + 1;
+        osl_out_text("}");
+    }
+    osl_out_text("]");
+}
+
 static void print_json(const struct osl_host_engine *engine, const struct osl_host_answer *answer)
 {
     struct ossicle_stats stats;
@@ -69,11 +92,8 @@ static void print_json(const struct osl_host_engine *engine, const struct osl_ho
     if (answer->commentary.count > 0) {
         put_kept("commentary", &answer->commentary);
     }
-    if (answer->tool_name.count > 0) {
-        osl_out_text(", \"tool_calls\": [{\"name\": ");
-        osl_out_json(answer->tool_name.bytes, (size_t)answer->tool_name.count);
-        put_kept("arguments", &answer->tool_arguments);
-        osl_out_text("}]");
+    if (answer->calls.count > 0) {
+        put_calls(&answer->calls);
     }
     osl_out_format(", \"finish_reason\": \"%s\", \"seed\": %llu", osl_host_answer_reason(answer),
                    (unsigned long long)answer->sampling.seed);
@@ -95,22 +115,28 @@ static void print_json(const struct osl_host_engine *engine, const struct osl_ho
 
 static enum ossicle_status answer_prompt(const struct osl_args *args,
                                          const struct osl_host_engine *engine,
+                                         const struct osl_tools *tools,
                                          const struct osl_text *prompt)
 {
     struct osl_host_answer answer;
-    enum ossicle_status status =
-        osl_host_answer_prepare(args, engine->plan.context_tokens, &answer);
+    enum ossicle_status status = osl_host_answer_prepare(args, engine, &answer);
     if (status != OSSICLE_OK) {
         return status;
     }
-    status = osl_conversation_open(args, engine);
+    status = osl_conversation_open(args, tools->json.bytes, engine);
     if (status == OSSICLE_OK) {
         status = ossicle_say(engine->engine, OSSICLE_USER, prompt->bytes, prompt->count);
-        status = status == OSSICLE_OK ? osl_host_answer_stream(engine, &answer)
+        status = status == OSSICLE_OK ? osl_tools_answer(tools, engine, &answer)
                                       : osl_host_engine_complain(engine, status);
     }
     if (status == OSSICLE_OK && args->json) {
         print_json(engine, &answer);
+    }
+    if (status == OSSICLE_OK && answer.reason == OSSICLE_DONE_TOOL_CALL) {
+        osl_exit_with(OSL_EXIT_TOOL_CALL);
+        if (!args->json) {
+            osl_tool_call_print(&answer);
+        }
     }
     if (status == OSSICLE_OK && answer.reason == OSSICLE_DONE_LENGTH && !args->json &&
         args->tokens == 0) {
@@ -129,7 +155,11 @@ static enum ossicle_status run(const struct osl_args *args)
 {
     static struct osl_host_engine engine;
     struct osl_text prompt = {0};
+    struct osl_tools tools = {0};
     enum ossicle_status status = osl_host_engine_configure(args, &engine);
+    if (status == OSSICLE_OK) {
+        status = osl_tools_open(args, &tools);
+    }
     if (status == OSSICLE_OK) {
         status = read_prompt(args, &prompt);
     }
@@ -140,10 +170,11 @@ static enum ossicle_status run(const struct osl_args *args)
         status = osl_host_engine_start(&engine);
     }
     if (status == OSSICLE_OK) {
-        status = answer_prompt(args, &engine, &prompt);
+        status = answer_prompt(args, &engine, &tools, &prompt);
         osl_host_engine_stop(&engine);
     }
     osl_text_free(&prompt);
+    osl_tools_close(&tools);
     return status;
 }
 
@@ -151,7 +182,7 @@ const struct osl_command osl_cmd_run = {
     .name = "run",
     .bit = OSL_CMD_RUN,
     .positionals_max = OSL_POSITIONALS_MAX,
-    .usage = "run -m FILE [options] \"question\"   (or - for stdin)",
+    .usage = "run [-m FILE] [options] \"question\"   (or - for stdin)",
     .summary = "one answer, streamed to stdout",
     .help =
         "Streams the answer to stdout, token by token. The model's reasoning is shown dimmed on a\n"
@@ -161,6 +192,15 @@ const struct osl_command osl_cmd_run = {
         "Ctrl-C\n"
         "ends the answer cleanly (exit code 130), a second one at once. A GPU that is lost "
         "meanwhile\n"
-        "is set up again, with a line on stderr, and the text goes on as if nothing had been.\n",
+        "is set up again, with a line on stderr, and the text goes on as if nothing had been.\n"
+        "\n"
+        "With --tools FILE the model may call tools. A call that a --tool NAME=COMMAND answers is "
+        "run:\n"
+        "COMMAND, cut into words at blanks and without a shell, gets the arguments (a JSON object) "
+        "on\n"
+        "stdin, and what it prints, at most 64 KiB, is the result with which the answer goes on. "
+        "Any\n"
+        "other call is the last line on stdout, {\"name\": ..., \"arguments\": {...}}, with exit "
+        "code 20.\n",
     .run = run,
 };

@@ -207,6 +207,23 @@ static enum ossicle_status set_list(const struct osl_option *option, const char 
     return OSSICLE_OK;
 }
 
+/* NAME=COMMAND, the command run only when the model calls NAME. */
+static enum ossicle_status set_tool(const char *value, struct osl_args *args,
+                                    struct ossicle_error *error)
+{
+    size_t name = strcspn(value, "=");
+    const char *command = value[name] == '=' ? value + name + 1 : "";
+    if (name == 0 || command[strspn(command, " ")] == '\0') {
+        return osl_fault(error, OSSICLE_ARGUMENT,
+                         "--tool: '%.80s' is not NAME=COMMAND, such as get_time=date", value);
+    }
+    if (args->tool_count == OSL_TOOL_COMMANDS_MAX) {
+        return osl_fault(error, OSSICLE_ARGUMENT, "--tool: at most %d", OSL_TOOL_COMMANDS_MAX);
+    }
+    args->tool_commands[args->tool_count++] = value;
+    return OSSICLE_OK;
+}
+
 static enum ossicle_status set_option(const struct osl_option *option, const char *value,
                                       struct osl_args *args, struct ossicle_error *error)
 {
@@ -229,6 +246,7 @@ static enum ossicle_status set_option(const struct osl_option *option, const cha
     case OSL_KIND_PAIR: return set_list(option, value, first, field, error);
     case OSL_KIND_STOP: return set_stop(value, args, error);
     case OSL_KIND_BIAS: return set_bias(value, args, error);
+    case OSL_KIND_TOOL: return set_tool(value, args, error);
     case OSL_KIND_DEVICE: return set_device(option, value, args, error);
     case OSL_KIND_UINT64:
         if (!osl_parse_uint(value, UINT64_MAX, field)) {

@@ -31,7 +31,8 @@ enum osl_command_bit {
 
 #define OSL_POSITIONALS_MAX 256
 #define OSL_LIST_MAX 64
-#define OSL_OPTIONS_MAX 64
+#define OSL_OPTIONS_MAX 72
+#define OSL_TOOL_COMMANDS_MAX 32
 
 struct osl_list {
     uint32_t values[OSL_LIST_MAX];
@@ -65,6 +66,9 @@ struct osl_args {
     uint32_t stop_count;
     struct ossicle_bias bias[OSSICLE_BIAS_MAX];
     uint32_t bias_count;
+    const char *tools;                               /* a file */
+    const char *tool_commands[OSL_TOOL_COMMANDS_MAX]; /* NAME=COMMAND */
+    uint32_t tool_count, tool_seconds;
     bool show_reasoning, hide_reasoning, stats;
     /* score, tokenize, harmony, verify */
     const char *ids_path, *text, *role, *manifest;

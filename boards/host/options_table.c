@@ -13,6 +13,7 @@
 #define THREADS_MAX 256
 #define TOP_K_MAX 262144
 #define SCORE_TOP_MAX 1024 /* what ossicle_score gives at most */
+#define TOOL_SECONDS_MAX 86400
 #define REPETITIONS_MAX 1000
 #define BENCH_TOKENS_MAX 1048576
 
@@ -30,8 +31,8 @@ const struct osl_option osl_options[] = {
     {"--help", "-h", OSL_KIND_FLAG, OSL_CMD_ALL, FIELD(help), NULL, "this text", 0, 0, NULL},
     {"--json", NULL, OSL_KIND_FLAG, OSL_CMD_ALL & ~(uint32_t)OSL_CMD_CHAT, FIELD(json), NULL,
      "output for a program", 0, 0, NULL},
-    {"--model", "-m", OSL_KIND_TEXT, LOADS, FIELD(model), "FILE", "the model, a gpt-oss GGUF file",
-     0, 0, NULL},
+    {"--model", "-m", OSL_KIND_TEXT, LOADS, FIELD(model), "FILE",
+     "the model, a gpt-oss GGUF file (default: the built-in demo)", 0, 0, NULL},
     {"--device", NULL, OSL_KIND_DEVICE, USES_DEVICE, FIELD(device), "D",
      "auto (a real GPU with room, else the CPU), cpu, vulkan, or vulkan:N as `devices` counts", 0,
      0, device_choices},
@@ -81,7 +82,7 @@ const struct osl_option osl_options[] = {
     {"--seed", "-s", OSL_KIND_UINT64, TALKS, FIELD(seed), "S",
      "same seed, same settings, same text (default: random)", 0, 0, NULL},
     {"--temperature", "--temp", OSL_KIND_REAL, TALKS, FIELD(temperature), "T",
-     "0: always the best token (default 1)", 0, 100, NULL},
+     "0: always the best token (default: as the model's file advises, else 1)", 0, 100, NULL},
     {"--top-k", NULL, OSL_KIND_UINT, TALKS, FIELD(top_k), "K", "0: off (default)", 0, TOP_K_MAX,
      NULL},
     {"--top-p", NULL, OSL_KIND_REAL, TALKS, FIELD(top_p), "P", "1: off (default)", 0, 1, NULL},
@@ -98,6 +99,14 @@ const struct osl_option osl_options[] = {
      "add B (-100 to 100) to a token's logit; may be repeated", -100, 100, NULL},
     {"--stop", NULL, OSL_KIND_STOP, TALKS, FIELD(stops), "TEXT",
      "end the answer before this text; may be repeated", 0, 0, NULL},
+    {"--tools", NULL, OSL_KIND_TEXT, TALKS, FIELD(tools), "FILE",
+     "functions that the model may call: a JSON array like \"tools\" of chat-completions", 0, 0,
+     NULL},
+    {"--tool", NULL, OSL_KIND_TOOL, TALKS, FIELD(tool_commands), "NAME=COMMAND",
+     "answers calls of NAME: arguments on stdin, result from stdout; no shell; may be repeated", 0,
+     0, NULL},
+    {"--tool-seconds", NULL, OSL_KIND_UINT, TALKS, FIELD(tool_seconds), "S",
+     "most time such a command may take (default 30)", 1, TOOL_SECONDS_MAX, NULL},
     {"--show-reasoning", NULL, OSL_KIND_FLAG, TALKS, FIELD(show_reasoning), NULL,
      "reasoning on stderr when stdout is no terminal", 0, 0, NULL},
     {"--hide-reasoning", NULL, OSL_KIND_FLAG, TALKS, FIELD(hide_reasoning), NULL,

@@ -18,6 +18,7 @@ enum osl_option_kind {
     OSL_KIND_PAIR,   /* struct osl_list, two values appended */
     OSL_KIND_STOP,   /* appended to stops */
     OSL_KIND_BIAS,   /* appended to bias */
+    OSL_KIND_TOOL,   /* appended to tool_commands */
     OSL_KIND_DEVICE, /* a choice, or vulkan:N */
 };
 

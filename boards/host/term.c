@@ -29,6 +29,7 @@ static struct {
 static volatile sig_atomic_t signal_caught;
 static volatile sig_atomic_t coloured_fd = -1;
 static ossicle *volatile signal_engine;
+static int exit_code_done; /* of work that went well */
 static void (*volatile signal_cancel)(ossicle *engine);
 
 bool osl_is_terminal(int fd)
@@ -171,10 +172,17 @@ bool osl_signal_is_interrupt(void)
     return signal_caught == SIGINT;
 }
 
+void osl_exit_with(int code)
+{
+    exit_code_done = code;
+}
+
 int osl_exit_code(enum ossicle_status status)
 {
     int number = signal_caught;
-    return number != 0 ? SIGNAL_EXIT_BASE + number : (int)status;
+    return number != 0 ? SIGNAL_EXIT_BASE + number
+           : status == OSSICLE_OK ? exit_code_done
+                                  : (int)status;
 }
 
 bool osl_write_safely(int fd, const char *text, size_t bytes)

@@ -39,6 +39,8 @@ bool osl_signal_is_interrupt(void); /* it was SIGINT */
 /* Matches osl progress to ossicle_config.progress: false once a signal came. */
 bool osl_progress_callback(void *user, const char *stage, uint64_t done, uint64_t total);
 
+/* What osl_exit_code gives for OSSICLE_OK from now on. */
+void osl_exit_with(int code);
 /* Exit code of a status: its value, or 128 + the signal's number when one ended the work. */
 int osl_exit_code(enum ossicle_status status);
 
