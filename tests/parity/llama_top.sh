@@ -9,37 +9,9 @@ set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 model=$1 ids=$2 top=$3
 shift 3
-for tool in curl jq; do
-    command -v "$tool" >/dev/null 2>&1 || "$here/../../platform/posix/install.sh" parity || exit 77
-done
-"$here/peer.sh" >/dev/null || exit $?
-
-folder=$(mktemp -d)
-server=
-finish() {
-    [ -z "$server" ] || { kill "$server" 2>/dev/null && wait "$server" 2>/dev/null; } || :
-    rm -rf "$folder"
-}
-trap finish EXIT
+. "$here/llama_server.sh"
 longest=$(jq 'map(length) | max + 8' "$ids")
-PEER_OUT=$folder "$here/peer.sh" "$model" "exec llama-server -m /mnt/model.gguf \
-    --host /mnt/out/llama.sock -c $((longest > 512 ? longest : 512)) -np 1 -t $(nproc) -ngl 0 \
-    -fit off --no-cache-prompt --cache-ram 0 --no-ui --offline $*" >"$folder/log" 2>&1 </dev/null &
-server=$!
-
-ask() {
-    curl -sS --max-time 600 --unix-socket "$folder/llama.sock" "$@"
-}
-tries=0
-until ask http://localhost/health 2>/dev/null | grep -q '"ok"'; do
-    tries=$((tries + 1))
-    if [ "$tries" -gt 600 ] || ! kill -0 "$server" 2>/dev/null; then
-        tail -n 20 "$folder/log" >&2
-        echo "llama-server did not start on $model" >&2
-        exit 1
-    fi
-    sleep 0.2
-done
+llama_start "$model" $((longest > 512 ? longest : 512)) "$@"
 
 count=$(jq length "$ids")
 index=0
@@ -51,7 +23,7 @@ while [ "$index" -lt "$count" ]; do
         jq -c --argjson i "$index" --argjson top "$top" --argjson draw "$draw" '{prompt: .[$i],
             n_predict: 1, n_probs: $top, temperature: ($draw / 2), seed: $draw,
             cache_prompt: false}' "$ids" >"$folder/request"
-        ask http://localhost/completion -d "@$folder/request" >"$folder/answer"
+        llama_ask /completion -d "@$folder/request" >"$folder/answer"
         jq -c '{top: [.completion_probabilities[0] | (.top_logprobs // .top_probs)[] |
             [.id, .logprob]]}' "$folder/answer" >"$folder/prompt" 2>/dev/null && break
         draw=$((draw + 1))
