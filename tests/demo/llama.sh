@@ -1,5 +1,5 @@
 #!/bin/sh
-# The demo model's held-out questions through llama.cpp: proof that the file is a plain gpt-oss file.
+# The demo model's held-out questions through llama.cpp: the file is a plain gpt-oss file.
 #
 #   tests/demo/llama.sh TEST_DEMO MODEL QUESTIONS.json FOLDER
 #
@@ -46,8 +46,8 @@ jq -c '[group_by(.kind)[] | map(select(.identity == null and .instructions == nu
     (.turns | length) == 1 and ((.expect.calls // [1]) | length) == 1)) | .[:6][]] | .[]' \
     "$questions" >"$folder/sample"
 while IFS= read -r question; do
-    printf '%s' "$question" | jq -c '{messages: [{role: "user", content: .turns[0].user}], temperature: 0,
-        max_tokens: 700, chat_template_kwargs: {reasoning_effort: .effort}} +
+    printf '%s' "$question" | jq -c '{messages: [{role: "user", content: .turns[0].user}],
+        temperature: 0, max_tokens: 700, chat_template_kwargs: {reasoning_effort: .effort}} +
         if .tools == [] then {} else {tools: .tools} end' >"$folder/request"
     llama_ask /v1/chat/completions -d "@$folder/request" >"$folder/answer" </dev/null
     jq -c --argjson q "$question" '{id: $q.id, kind: $q.kind, message: .choices[0].message,

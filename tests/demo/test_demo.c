@@ -3,9 +3,9 @@
  *
  *   test_demo MODEL QUESTIONS.json cpu|vulkan [DUMP.json]
  *
- * Paths on the CPU: prompts read in prefill, a token at a time, and out of a saved file. On a Vulkan
- * device: prefill, beside the CPU's. DUMP gets every prompt as token ids with the ids written, for
- * tests/demo/llama.sh. Exit 77 where there is no such device. */
+ * Paths on the CPU: prompts read in prefill, a token at a time, and out of a saved file. On a
+ * Vulkan device: prefill, beside the CPU's. DUMP gets every prompt as token ids with the ids
+ * written, for tests/demo/llama.sh. Exit 77 where there is no such device. */
 #include <cjson/cJSON.h>
 #include <unistd.h>
 
