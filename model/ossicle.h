@@ -102,7 +102,7 @@ struct ossicle_config {
     uint64_t model_bytes;
     uint32_t context_tokens;      /* 0: 4096, or the model's own if that is less */
     uint32_t prefill_tokens;      /* tokens a prefill step takes, 0: 512; 1..4096 */
-    uint32_t threads;             /* 0: what the machine recommends */
+    uint32_t threads;             /* 0: what the machine recommends, fewer for a tiny model */
     uint32_t marks;               /* message boundaries that can be rewound to exactly without
                                    * reading again; 0: 8; at most 64 */
     enum ossicle_device device;

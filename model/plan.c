@@ -76,17 +76,28 @@ static enum osl_status check_range(const char *option, uint64_t value, uint64_t 
                     option, value, least, most);
 }
 
+/* The machine's threads, or as many as there is work for. */
+static uint32_t threads_worth(const struct osl_hparams *hparams,
+                              const struct osl_model_weights *weights)
+{
+    uint32_t most = osl_threads_recommended();
+    uint64_t experts = weights->expert_bytes / hparams->shape.experts * hparams->shape.experts_used;
+    uint64_t worth = (weights->dense_bytes + experts) / OSL_THREAD_BYTES + 1;
+    return worth < most ? (uint32_t)worth : most;
+}
+
 /* Fills in what the configuration left open and refuses what can not be. */
 static enum osl_status settle_options(const struct ossicle_config *config,
-                                      const struct osl_hparams *hparams, struct osl_plan *plan,
-                                      struct osl_error *error)
+                                      const struct osl_hparams *hparams,
+                                      const struct osl_model_weights *weights,
+                                      struct osl_plan *plan, struct osl_error *error)
 {
     uint32_t context_default = hparams->context_tokens < OSL_CONTEXT_DEFAULT
                                    ? hparams->context_tokens
                                    : OSL_CONTEXT_DEFAULT;
     plan->context_tokens = config->context_tokens ? config->context_tokens : context_default;
     plan->prefill_tokens = config->prefill_tokens ? config->prefill_tokens : OSL_PREFILL_DEFAULT;
-    plan->threads = config->threads ? config->threads : osl_threads_recommended();
+    plan->threads = config->threads ? config->threads : threads_worth(hparams, weights);
     plan->marks = config->marks ? config->marks : OSL_MARKS_DEFAULT;
     plan->text_bytes = config->text_bytes ? config->text_bytes : OSL_TEXT_BYTES_DEFAULT;
     if (plan->context_tokens > hparams->context_tokens) {
@@ -294,7 +305,7 @@ enum osl_status osl_plan_build(const struct ossicle_config *config, const struct
                                struct osl_error *error)
 {
     memset(plan, 0, sizeof *plan);
-    enum osl_status status = settle_options(config, hparams, plan, error);
+    enum osl_status status = settle_options(config, hparams, weights, plan, error);
     if (status != OSL_OK) {
         return status;
     }
