@@ -11,7 +11,9 @@ temperature)
     zone=/sys/class/thermal/thermal_zone0/temp
     milli=21500
     [ ! -r $zone ] || milli=$(cat $zone)
-    printf '{"temperature":%d.%d}\n' $((milli / 1000)) $((milli % 1000 / 100))
+    sign=
+    case $milli in -*) sign=- milli=${milli#-} ;; esac
+    printf '{"temperature":%s%d.%d}\n' "$sign" $((milli / 1000)) $((milli % 1000 / 100))
     ;;
 switch) echo '{"ok":true}' ;;
 *)
