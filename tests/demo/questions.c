@@ -43,8 +43,10 @@ bool demo_questions_read(const char *path, struct demo_questions *questions)
     free(text);
     int count = cJSON_GetArraySize(tree);
     if (!cJSON_IsArray(tree) || count < 1 || count > DEMO_QUESTIONS_MAX) {
+        cJSON_Delete(tree);
         return false;
     }
+    questions->tree = tree;
     questions->count = 0;
     const cJSON *item;
     cJSON_ArrayForEach(item, tree)
@@ -111,6 +113,7 @@ void demo_run_take(struct demo_run *run, const struct ossicle_event *event)
         }
         run->channel = event->channel;
         note(run, event->text, event->text_bytes);
+        run->reasoning_bytes += event->channel == OSSICLE_CHANNEL_ANALYSIS ? event->text_bytes : 0;
         if (event->channel == OSSICLE_CHANNEL_FINAL) {
             append(run->answer, &run->answer_bytes, sizeof run->answer, event->text,
                    event->text_bytes);
@@ -222,7 +225,7 @@ void demo_tally_add(struct demo_tally *tally, const struct demo_question *questi
     }
     if (k == tally->kind_count && k < DEMO_KINDS_MAX) {
         tally->kind[tally->kind_count++] =
-            (struct demo_kind){.name = question->kind, .counts = is_promised(question->kind)};
+            (struct demo_kind){.name = question->kind, .promised = is_promised(question->kind)};
     }
     k = k < DEMO_KINDS_MAX ? k : DEMO_KINDS_MAX - 1;
     tally->kind[k].total++;

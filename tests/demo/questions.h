@@ -22,6 +22,7 @@ struct demo_question {
 };
 
 struct demo_questions {
+    cJSON *tree; /* what the questions point into */
     struct demo_question question[DEMO_QUESTIONS_MAX];
     uint32_t count;
 };
@@ -47,6 +48,7 @@ struct demo_run {
     uint32_t call_count;
     /* of all turns */
     uint32_t calls_made, calls_valid;
+    size_t reasoning_bytes;
 };
 
 void demo_run_turn(struct demo_run *run);
@@ -60,7 +62,7 @@ struct demo_tally {
     struct demo_kind {
         const char *name;
         uint32_t right, total;
-        bool counts; /* must be right by itself, not only among all */
+        bool promised; /* arithmetic, letters, facts or tools */
     } kind[DEMO_KINDS_MAX];
     uint32_t kind_count, right, wrong, total, calls, calls_valid;
 };
