@@ -4,9 +4,10 @@
 #   tests/demo/llama.sh TEST_DEMO MODEL QUESTIONS.json FOLDER
 #
 # Every prompt that Ossicle reads goes to llama-server as token ids; greedily it must write the same
-# tokens for 95 % of them. Then a sample of the questions goes to its chat endpoint, with the file's
-# own template (--jinja): judged as the answers of ours are, and a call of a tool by its name and
-# arguments. FOLDER keeps what was written. Exit 77 where llama.cpp cannot be had.
+# tokens for 95 % of them. The file's own template (--jinja) must make the same prompts. Then a
+# sample of the questions that ours answers right goes to the chat endpoint: nine in ten must be
+# right there, a call of a tool by its name and arguments. FOLDER keeps what was written. Exit 77
+# where llama.cpp cannot be had.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/../parity" && pwd -P)
 program=$1 model=$2 questions=$3 out=$4
@@ -41,9 +42,44 @@ jq -r '"prompts that llama.cpp and Ossicle answer alike: \(.same) of \(.count), 
     (.other[] | "  question \(.id) (\(.kind)): llama.cpp writes \(.theirs | .[:200] | tojson)")' \
     "$out/result.json"
 
-# By the file's own template: up to six questions of a kind that have one turn and nothing special.
-jq -c '[group_by(.kind)[] | map(select(.identity == null and .instructions == null and
-    (.turns | length) == 1 and ((.expect.calls // [1]) | length) == 1)) | .[:6][]] | .[]' \
+# The file's own template, on the questions of one turn: the same token ids, but for the date,
+# which llama.cpp always tells.
+jq 'map(select(.identity == null and (.turns | length) == 1))' "$questions" >"$folder/single"
+jq -c '.[] | {messages: ([{role: "system", content: (.instructions // empty)}] +
+        [{role: "user", content: .turns[0].user}]),
+    chat_template_kwargs: {reasoning_effort: .effort}} +
+    if .tools == [] then {} else {tools: .tools} end' "$folder/single" >"$folder/requests"
+while IFS= read -r request; do
+    llama_ask /apply-template -d "$request" </dev/null
+    echo
+done <"$folder/requests" >"$folder/prompts"
+jq -nc --slurpfile q "$folder/single" --slurpfile p "$folder/prompts" '
+    [$q[0], $p] | transpose[] |
+    (.[0].date | if . then "\nCurrent date: " + . else "" end) as $date |
+    {content: (.[1].prompt | sub("\nCurrent date: [-0-9]*"; $date)), add_special: false,
+    parse_special: true}' >"$folder/requests"
+while IFS= read -r request; do
+    llama_ask /tokenize -d "$request" </dev/null
+    echo
+done <"$folder/requests" >"$folder/tokens"
+jq -nr --slurpfile a "$out/ours.json" --slurpfile q "$folder/single" \
+    --slurpfile t "$folder/tokens" --slurpfile r "$folder/requests" '
+    (reduce ($a[0] | reverse)[] as $one ({}; .["\($one.id)"] = $one.prompt)) as $ours |
+    ([$q[0], $t, $r] | transpose) as $all |
+    ($all | map(select($ours["\(.[0].id)"] != .[1].tokens))) as $other |
+    "its own template makes the same prompt for \(($all | length) - ($other | length)) of \(
+        $all | length)",
+    ($other[] | "  another for question \(.[0].id): \(.[2].content | tojson)")' \
+    >"$out/template_prompts"
+cat "$out/template_prompts"
+
+# And the answers to up to six questions of a kind that have nothing special and are not about the
+# date: those that ours, as it has said above, gets right.
+wrong=$(sed -n 's/^question \([0-9]*\) (.*/\1/p' "$out/ours.log" | jq -cs .)
+jq -c --argjson wrong "$wrong" '[group_by(.kind)[] | map(select(.identity == null and
+    .instructions == null and (.turns | length) == 1 and ((.expect.calls // [1]) | length) == 1 and
+    ((.expect.any // []) | index("not told") == null) and
+    (.id as $id | $wrong | index($id) == null))) | .[:6][]] | .[]' \
     "$questions" >"$folder/sample"
 while IFS= read -r question; do
     printf '%s' "$question" | jq -c '{messages: [{role: "user", content: .turns[0].user}],
@@ -68,5 +104,7 @@ jq -rs '"through its own chat template: \(map(select(.right)) | length) of \(len
 
 jq -e '.same >= 0.95 * .count' "$out/result.json" >/dev/null ||
     { echo "fewer than 95 % alike"; exit 1; }
+! grep -q '^  another' "$out/template_prompts" ||
+    { echo "its own template makes other prompts"; exit 1; }
 jq -es '(map(select(.right)) | length) >= 0.9 * length' "$out/template" >/dev/null ||
     { echo "fewer than 90 % right through the file's own template"; exit 1; }
