@@ -1,6 +1,7 @@
 #!/bin/bash
-# What the README promises of the built-in demo, on the command line: it answers without being told
-# anything, calls tools and goes on with what they give, and starts at once.
+# What the README promises of the built-in demo, on the command line: it is small and has the 20b's
+# layout, answers without being told anything, calls tools and goes on with what they give, and
+# starts at once.
 #
 #   tests/demo/run.sh OSSICLE MAKE_GGUF    (as the scripts of tests/host)
 . "$(dirname "$0")/../host/lib.sh"
@@ -8,6 +9,14 @@
 tools=$(dirname "$0")/../../boards/demo/tools.json
 board=$(dirname "$0")/../../boards/demo/board.sh
 case $board in *' '*) ln -s "$board" board.sh && board=./board.sh ;; esac
+
+expect 0 inspect --json
+json '.runs and .bytes <= 4000000'
+json '[.tensors[] | select(.name | endswith("_exps.weight"))] |
+    length >= 12 and all(.[]; .type == "MXFP4")'
+json '[.tensors[] | select(.name | test("^token_embd|^output.weight|attn_(q|k|v|output).weight"))] |
+    length >= 18 and all(.[]; .type == "Q8_0")'
+json '[.tensors[] | select(.name | endswith("attn_sinks.weight"))] | length >= 4'
 
 expect 0 run "What is 17 plus 25?"
 prints 42
@@ -22,6 +31,7 @@ json '.text != ""'
 
 expect 0 run --json "What is 17 plus 25?"
 json '.text | test("42")'
+json '.timings.first_token_ms < 1000'
 jq -r '"first token after \(.timings.first_token_ms | round) ms, start included; \(
     .timings.predicted_per_second | round) tokens/s"' out
 
@@ -64,5 +74,14 @@ expect 0 chat --tools "$tools"
 prints 12:34
 prints 42
 says "the next line is what get_time gives"
+[ "$(grep -c "the built-in demo" err)" = 1 ] || fail "not one line names the demo"
+# Kept and taken up again: what was said before is known.
+printf 'My name is Nora.\n/save %s\nWhat is my name?\n' "$PWD/kept" >in
+expect 0 chat
+cp out before
+printf '/load %s\nWhat is my name?\n' "$PWD/kept" >in
+expect 0 chat
+[ "$(tail -n 1 before)" = "$(tail -n 1 out)" ] || fail "after /load: $(cat out), not $(cat before)"
+prints Nora
 
 finish
