@@ -10,7 +10,7 @@
 #    through every table; those of the kernels and the engine also on a Cortex-A76 (Raspberry Pi 5:
 #    dotprod) and a Cortex-A53 (neither), which fault where a table holds more. Each checks its own.
 # 4. `ossicle score` on tiny models on each of the three, against the double-precision reference
-#    and against this machine's own program.
+#    and against this machine's own program; and what the built-in demo answers.
 # Exit: 0 all passed, 77 something it needs is not installed (one line says what), else failed.
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
@@ -99,5 +99,14 @@ for dense in Q8_0 BF16; do
                 { say "FAILED: over the limit of $limit"; exit 1; }
         done
     done
+done
+question="What is 17 plus 25?"
+"$native/ossicle" run --device cpu "$question" >"$folder/native.txt" 2>/dev/null || : # has no demo
+for cpu in max cortex-a76 cortex-a53; do
+    [ -s "$folder/native.txt" ] || continue
+    "$emulator" -cpu $cpu -L "$sysroot" "$build/ossicle" run --device cpu "$question" \
+        >"$folder/got.txt" 2>/dev/null </dev/null || :
+    cmp -s "$folder/native.txt" "$folder/got.txt" ||
+        { say "FAILED: the demo on $cpu answers: $(cat "$folder/got.txt")"; exit 1; }
 done
 say "all passed"

@@ -78,9 +78,36 @@ static void failures_say_what_was_wrong(void **state)
     unlink(self + 3);
 }
 
+/* The process whose id a script left in a file; -1: it is gone, or will be in ten seconds. */
+static int left_over(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    int id = 0;
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &id), 1);
+    fclose(file);
+    unlink(path);
+    assert_true(id > 1);
+    for (int i = 0; i < 200; i++) { /* whoever inherits it may take a while to bury it */
+        char stat[64], line[256] = "";
+        snprintf(stat, sizeof stat, "/proc/%d/stat", id);
+        FILE *now = fopen(stat, "r");
+        bool buried = now == NULL || fgets(line, sizeof line, now) == NULL;
+        if (now != NULL) {
+            fclose(now);
+        }
+        if (buried || strstr(line, ") Z ") != NULL) {
+            return -1;
+        }
+        usleep(50000);
+    }
+    return id;
+}
+
 static void long_commands_are_ended_with_their_children(void **state)
 {
     (void)state;
+    static const char child[] = OSL_BINARY_DIR "/tests/closes.pid";
     uint64_t before = osl_now_ns();
     assert_false(run("sleep 60", "", 1, sizeof out));
     assert_string_equal(why, "no result within 1 seconds");
@@ -91,11 +118,12 @@ static void long_commands_are_ended_with_their_children(void **state)
     snprintf(command, sizeof command, "sh %s/tests/closes.sh", OSL_BINARY_DIR);
     FILE *script = fopen(command + 3, "w");
     assert_non_null(script);
-    fputs("exec >&-\nsleep 60\n", script);
+    fprintf(script, "exec >&-\nsleep 60 &\necho $! >'%s'\nwait\n", child);
     fclose(script);
     assert_false(run(command, "", 1, sizeof out));
     assert_string_equal(why, "no result within 1 seconds");
     unlink(command + 3);
+    assert_int_equal(left_over(child), -1);
     assert_true(osl_now_ns() - before < 20000000000u);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* none is left */
 }

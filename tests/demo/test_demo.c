@@ -163,6 +163,8 @@ static void ask_all(enum path path)
     }
     struct ossicle_stats stats;
     ossicle_stats(rig.engine, &stats);
+    assert_int_equal(strcmp(stats.device, "cpu") == 0, path != PATH_VULKAN);
+    assert_int_equal(stats.device_restarts, 0);
     printf("%-17s %6.1f s, %llu tokens read, %llu written, on %s%s%s\n", path_names[path],
            (double)(osl_clock_ns() - start_ns) / 1e9, (unsigned long long)stats.prefill_tokens,
            (unsigned long long)stats.decode_tokens, stats.device,
