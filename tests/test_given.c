@@ -130,6 +130,8 @@ static void given_model_is_refused_by_name(void **state)
     refused(&rig, OSSICLE_FORMAT, "model_data: ");
     rig.config.model_path = "bank 1";
     refused(&rig, OSSICLE_FORMAT, "bank 1: ");
+    rig.config.model_bytes = flash_bytes - 64; /* more than what may pad its end */
+    refused(&rig, OSSICLE_FORMAT, "bank 1: ");
     rig.config.model_bytes = 0;
     refused(&rig, OSSICLE_FORMAT, "bank 1: ");
 }
@@ -196,7 +198,9 @@ static void advice_is_what_no_sampling_means(void **state)
 {
     (void)state;
     struct edit tiny = edit_tiny();
-    struct edit cold = edit_with_f32(&tiny, "general.sampling.temp", 0);
+    struct edit wide = edit_with_f32(&tiny, "general.sampling.min_p", 0.25f);
+    struct edit top = edit_with_u32(&wide, "general.sampling.top_k", 20);
+    struct edit cold = edit_with_f32(&top, "general.sampling.temp", 0);
     uint64_t room = (cold.bytes + OSSICLE_ALIGNMENT - 1) / OSSICLE_ALIGNMENT * OSSICLE_ALIGNMENT;
     void *data = aligned_alloc(OSSICLE_ALIGNMENT, room);
     memcpy(data, cold.data, cold.bytes);
@@ -210,6 +214,7 @@ static void advice_is_what_no_sampling_means(void **state)
     rig_boot(&rig);
     ossicle_sampling_advised(rig.engine, &sampling);
     assert_true(sampling.temperature == 0 && sampling.top_p == 1);
+    assert_true(sampling.min_p == 0.25f && sampling.top_k == 20);
     for (int i = 0; i < 2; i++) {
         MUST(rig.engine, ossicle_open(rig.engine, NULL));
         MUST(rig.engine, ossicle_say(rig.engine, OSSICLE_USER, "hello", 5));
@@ -222,6 +227,8 @@ static void advice_is_what_no_sampling_means(void **state)
     rig_halt(&rig);
     free(data);
     edit_free(&cold);
+    edit_free(&top);
+    edit_free(&wide);
     edit_free(&tiny);
 }
 

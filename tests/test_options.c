@@ -9,7 +9,7 @@
 
 #include "boards/host/options.h"
 
-#define WORDS_MAX 16
+#define WORDS_MAX 80
 
 static struct osl_args args;
 static struct ossicle_error error;
@@ -87,6 +87,13 @@ static void options_tools_are_named_and_bounded(void **state)
     assert_refused(OSL_CMD_RUN, "--tool get_time=", "not NAME=COMMAND");
     assert_refused(OSL_CMD_RUN, "--tool-seconds 0", "nearest valid value is 1");
     assert_refused(OSL_CMD_PLAN, "--tools a.json", "unknown option");
+    char many[(OSL_TOOL_COMMANDS_MAX + 1) * sizeof "--tool a=b"] = "";
+    for (int i = 0; i < OSL_TOOL_COMMANDS_MAX; i++) {
+        strcat(many, "--tool a=b ");
+    }
+    assert_int_equal(parse(OSL_CMD_RUN, 0, many), OSSICLE_OK);
+    assert_int_equal(args.tool_count, OSL_TOOL_COMMANDS_MAX);
+    assert_refused(OSL_CMD_RUN, strcat(many, "--tool a=b"), "at most 32");
 }
 
 static void options_refuse_and_name_the_nearest(void **state)

@@ -1,5 +1,6 @@
 /* Commands that answer a tool's calls: what they get and give, and how each kind of bad end is
  * told. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -50,6 +51,20 @@ static void command_gets_arguments_on_stdin(void **state)
     assert_true(run("true", large, 10, sizeof out));
     assert_true(run("tail -c 3", large, 10, sizeof out));
     assert_out("yyy");
+}
+
+/* Files that the engine has open are no business of a command. */
+static void command_gets_no_file_but_its_own(void **state)
+{
+    (void)state;
+    for (int file = 3; file < 1024; file++) { /* what ctest left open */
+        int flags = fcntl(file, F_GETFD);
+        if (flags >= 0) {
+            (void)fcntl(file, F_SETFD, flags | FD_CLOEXEC);
+        }
+    }
+    assert_true(run("ls /proc/self/fd", "", 10, sizeof out));
+    assert_out("0\n1\n2\n3\n"); /* 3 is the folder that it lists */
 }
 
 static void failures_say_what_was_wrong(void **state)
@@ -150,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(command_gets_arguments_on_stdin),
+        cmocka_unit_test(command_gets_no_file_but_its_own),
         cmocka_unit_test(failures_say_what_was_wrong),
         cmocka_unit_test(long_commands_are_ended_with_their_children),
         cmocka_unit_test(signal_ends_a_command),

@@ -51,6 +51,11 @@ jq -e '.device == "lamp" and .on == true' arguments.json >/dev/null || fail "std
 expect 0 run --tools "$tools" --tool "get_temperature=$board temperature" \
     "How warm is it in the kitchen?"
 [ -s out ] || fail "no answer"
+# -n counts what is written before a call and after it.
+expect 0 run --json --tools "$tools" --tool "get_time=echo 12:34" "What time is it?"
+most=$(($(jq .usage.completion_tokens out) - 2))
+expect 0 run -n $most --json --tools "$tools" --tool "get_time=echo 12:34" "What time is it?"
+json ".usage.completion_tokens <= $most and .finish_reason == \"length\""
 # One that fails is told to the model, which goes on.
 expect 0 run --tools "$tools" --tool "get_time=false" "What time is it?"
 says "tool get_time: exit code 1"
@@ -83,5 +88,11 @@ printf '/load %s\nWhat is my name?\n' "$PWD/kept" >in
 expect 0 chat
 [ "$(tail -n 1 before)" = "$(tail -n 1 out)" ] || fail "after /load: $(cat out), not $(cat before)"
 prints Nora
+# With another conversation a call is no longer waited for.
+for anew in /reset "/load $PWD/kept"; do
+    printf 'What time is it?\n%s\nWhat is 17 plus 25?\n' "$anew" >in
+    expect 0 chat --tools "$tools"
+    prints 42
+done
 
 finish
