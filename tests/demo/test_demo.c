@@ -64,16 +64,17 @@ static void read_prompt(ossicle *engine)
     assert_int_equal(event.reason, OSSICLE_DONE_CANCELLED);
 }
 
-/* Goes to a file and comes back. In the middle of a turn the cache holds all but the result of a
- * tool already, and stopping would end the turn. */
-static void save_and_load(ossicle *engine, bool turn_begins)
+/* Goes to a file and comes back in the other engine, whose cache holds something else. In the
+ * middle of a turn the cache holds all but the result of a tool already, and stopping would end
+ * the turn. */
+static ossicle *save_and_load(ossicle *from, ossicle *to, bool turn_begins)
 {
     if (turn_begins) {
-        read_prompt(engine);
+        read_prompt(from);
     }
-    MUST(engine, ossicle_save(engine, save_path));
-    MUST(engine, ossicle_open(engine, NULL));
-    MUST(engine, ossicle_load(engine, save_path));
+    MUST(from, ossicle_save(from, save_path));
+    MUST(to, ossicle_load(to, save_path));
+    return to;
 }
 
 static void dump_ids(const char *key, const int32_t *ids, uint32_t count)
@@ -118,9 +119,12 @@ static void write_answer(ossicle *engine, const struct demo_question *question,
     }
 }
 
-static void ask(ossicle *engine, enum path path, const struct demo_question *question,
+/* Only the saved need the second engine; they change it with every file. */
+static void ask(ossicle *engines[2], enum path path, const struct demo_question *question,
                 struct demo_run *run)
 {
+    ossicle *engine = engines[0];
+    bool saved = path == PATH_SAVED || (path == PATH_VULKAN && question->id % 2 == 0);
     const struct ossicle_conversation conversation = {
         .identity = question->identity,
         .current_date = question->date,
@@ -138,8 +142,8 @@ static void ask(ossicle *engine, enum path path, const struct demo_question *que
         demo_run_turn(run);
         MUST(engine, ossicle_say(engine, OSSICLE_USER, user, strlen(user)));
         for (uint32_t part = 0; part < DEMO_CALLS_MAX; part++) {
-            if (path == PATH_SAVED || (path == PATH_VULKAN && question->id % 2 == 0)) {
-                save_and_load(engine, part == 0);
+            if (saved) {
+                engine = save_and_load(engine, engines[engine == engines[0]], part == 0);
             }
             write_answer(engine, question, run);
             if (run->reason != OSSICLE_DONE_TOOL_CALL) {
@@ -155,20 +159,26 @@ static void ask(ossicle *engine, enum path path, const struct demo_question *que
 
 static void ask_all(enum path path)
 {
-    struct rig rig;
+    struct rig rig, second;
     boot(&rig, path);
+    boot(&second, path);
+    ossicle *engines[2] = {rig.engine, second.engine};
     uint64_t start_ns = osl_clock_ns();
     for (uint32_t q = 0; q < questions.count; q += every) {
-        ask(rig.engine, path, &questions.question[q], &runs[path][q]);
+        ask(engines, path, &questions.question[q], &runs[path][q]);
     }
     struct ossicle_stats stats;
+    ossicle_stats(second.engine, &stats);
+    uint64_t tokens_read = stats.prefill_tokens, tokens_written = stats.decode_tokens;
     ossicle_stats(rig.engine, &stats);
     assert_int_equal(strcmp(stats.device, "cpu") == 0, path != PATH_VULKAN);
     assert_int_equal(stats.device_restarts, 0);
     printf("%-17s %6.1f s, %llu tokens read, %llu written, on %s%s%s\n", path_names[path],
-           (double)(osl_clock_ns() - start_ns) / 1e9, (unsigned long long)stats.prefill_tokens,
-           (unsigned long long)stats.decode_tokens, stats.device,
+           (double)(osl_clock_ns() - start_ns) / 1e9,
+           (unsigned long long)(tokens_read + stats.prefill_tokens),
+           (unsigned long long)(tokens_written + stats.decode_tokens), stats.device,
            stats.device_tier[0] != '\0' ? " " : "", stats.device_tier);
+    rig_halt(&second);
     rig_halt(&rig);
 }
 
@@ -246,11 +256,12 @@ static uint64_t reasoning_bytes_at(enum ossicle_reasoning effort)
     uint64_t bytes = 0;
     uint32_t right = 0, count = 0;
     boot(&rig, PATH_PREFILL);
+    ossicle *engines[2] = {rig.engine, NULL}; /* nothing is saved */
     for (uint32_t q = 0; q < questions.count; q += every) {
         struct demo_question question = questions.question[q];
         if (question.tools_json == NULL && cJSON_GetArraySize(question.turns) == 1) {
             question.reasoning = effort;
-            ask(rig.engine, PATH_PREFILL, &question, &run);
+            ask(engines, PATH_PREFILL, &question, &run);
             bytes += run.reasoning_bytes;
             right += demo_judge(&question, &run) == NULL;
             count++;
