@@ -47,6 +47,25 @@ static void conversation_opens_with_the_system_message(void **state)
     rig_halt(&rig);
 }
 
+static void tool_results_come_from_their_tool(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_boot(&rig);
+    static char text[8192];
+    static const char result[] = "<|start|>functions.get_time to=assistant<|channel|>commentary"
+                                 "<|message|>12:34<|end|>";
+    MUST(rig.engine, ossicle_open(rig.engine, &(struct ossicle_conversation){.tools_json = tools}));
+    MUST(rig.engine, ossicle_say(rig.engine, OSSICLE_USER, "When?", 5));
+    size_t before = conversation_text(rig.engine, text, sizeof text);
+    MUST(rig.engine, ossicle_say_tool(rig.engine, "get_time", "12:34", 5));
+    conversation_text(rig.engine, text, sizeof text);
+    assert_string_equal(text + before, result);
+    assert_int_equal(ossicle_say_tool(rig.engine, "", "12:34", 5), OSSICLE_ARGUMENT);
+    rig_halt(&rig);
+}
+
 /* Whatever a random model samples, the conversation parses strictly. */
 static void answers_are_well_formed_by_construction(void **state)
 {
@@ -207,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conversation_opens_with_the_system_message),
+        cmocka_unit_test(tool_results_come_from_their_tool),
         cmocka_unit_test(answers_are_well_formed_by_construction),
         cmocka_unit_test(reasoning_is_dropped_when_the_turn_ends),
         cmocka_unit_test(save_and_load_continue_the_same),
