@@ -8,6 +8,7 @@
 #     checks   clang, for the second compiler of .ci/run; llvm-mca, which times ARM's inner loops
 #     parity   debootstrap, to make the folder that holds llama.cpp
 #     bench    as parity
+#     training PyTorch, to make the demo model anew
 #
 # Exit codes: 0 everything is there, 1 something is missing and could not be installed.
 set -eu
@@ -20,7 +21,7 @@ packages_of() {
     build) echo gcc libc6-dev cmake ninja-build pkgconf libcjson-dev libutf8proc-dev \
         libmbedtls-dev libedit-dev libvulkan-dev glslang-tools spirv-tools ;;
     tests)
-        echo libcmocka-dev jq strace tmux=tmux ca-certificates node=nodejs npm=npm
+        echo libcmocka-dev jq strace tmux=tmux ca-certificates python3 node=nodejs npm=npm
         # Vulkan without a GPU, and what watches our use of it.
         echo libvulkan1 mesa-vulkan-drivers vulkan-validationlayers
         # On arm64 the ordinary build is the aarch64 build.
@@ -30,8 +31,9 @@ packages_of() {
         ;;
     checks) echo clang llvm-mca-19=llvm-19 ;;
     parity | bench) echo debootstrap curl jq ;;
+    training) echo gcc libc6-dev python3-torch ;;
     *)
-        say "install.sh: no group '$1'; the groups are build, tests, checks, parity, bench"
+        say "install.sh: no group '$1', but build, tests, checks, parity, bench and training"
         exit 1
         ;;
     esac

@@ -1,8 +1,8 @@
 #!/bin/sh
 # make.sh [DIR]: the demo model from nothing: corpus, training, DIR/demo.gguf (default build/demo).
-# Installs PyTorch and a C compiler where they are missing. 250 M rows: 140 minutes on two free Zen 5
-# cores, at 30,000 a second. Cut off, it goes on where it was. ROWS=N in the environment trains on
-# another number.
+# Installs PyTorch and a C compiler where they are missing. 250 M rows: 140 minutes on two free
+# Zen 5 cores, at 30,000 a second. Cut off, it goes on where it was. ROWS=N in the environment
+# trains on another number.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 root=$here/../..
