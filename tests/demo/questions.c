@@ -2,8 +2,11 @@
 #include "tests/demo/questions.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "boards/host/json.h"
+
+#define FILE_BYTES_MAX (4u << 20)
 
 static const char *text_of(const cJSON *item, const char *key)
 {
@@ -18,29 +21,15 @@ static enum ossicle_reasoning reasoning_of(const char *effort)
                                                            : OSSICLE_REASONING_MEDIUM;
 }
 
-static char *read_file(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    char *text = NULL;
-    if (file != NULL && fseek(file, 0, SEEK_END) == 0) {
-        long bytes = ftell(file);
-        text = bytes > 0 ? malloc((size_t)bytes + 1) : NULL;
-        rewind(file);
-        if (text != NULL) {
-            text[fread(text, 1, (size_t)bytes, file)] = '\0';
-        }
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    return text;
-}
-
 bool demo_questions_read(const char *path, struct demo_questions *questions)
 {
-    char *text = read_file(path);
-    cJSON *tree = text != NULL ? cJSON_Parse(text) : NULL;
-    free(text);
+    struct osl_text text = {0};
+    struct ossicle_error error;
+    cJSON *tree = NULL;
+    if (osl_text_read(path, FILE_BYTES_MAX, &text, &error) == OSSICLE_OK) {
+        tree = cJSON_ParseWithLength(text.bytes, text.count);
+    }
+    osl_text_free(&text);
     int count = cJSON_GetArraySize(tree);
     if (!cJSON_IsArray(tree) || count < 1 || count > DEMO_QUESTIONS_MAX) {
         cJSON_Delete(tree);

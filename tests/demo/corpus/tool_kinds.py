@@ -4,6 +4,7 @@ A kind is a function of the context that gives a Tool; Tool.request gives a Requ
 says, the arguments that are right, what the tool may give back and what is to be answered then.
 """
 import dataclasses
+import json
 from typing import Any, Callable
 
 from grammar import Context, reserved
@@ -72,7 +73,6 @@ def number(ctx: Context, describe: tuple[str, ...] = ()) -> dict[str, Any]:
 
 def json_value(value: Any) -> str:
     """A value as JSON text."""
-    import json
     return json.dumps(value, ensure_ascii=False)
 
 
