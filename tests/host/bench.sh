@@ -38,7 +38,8 @@ json '[.[] | select(.n_gen == 4) | .read_bandwidth > 0 and .bandwidth_fraction >
        - 1 | fabs) < 1e-3 and .operations_per_token == null and .arithmetic_fraction == null] | all'
 json '[.[] | .read_bandwidth >= .read_bandwidth_median and .read_bandwidth_median > 0] | all'
 json '[.[] | select(.n_gen == 0) | .operations_per_token > 0 and .bandwidth_fraction == null and
-      (.operations_per_second / .operations_per_token / .avg_ts - 1 | fabs) < 0.5] | all'
+      (.operations_per_second * .avg_ns / 1e9 / (.operations_per_token * .n_prompt) - 1 | fabs)
+      < 1e-3] | all'
 json '[.[] | select(.n_gen == 0 and (.peaks | length) > 0) | .arithmetic_peak > 0 and
       .arithmetic_fraction > 0 and .arithmetic_fraction < 2 and
       all(.peaks[]; .operations_per_second > 0 and .products > 0)] | all'
