@@ -4,10 +4,11 @@
 # starts at once.
 #
 #   tests/demo/run.sh OSSICLE MAKE_GGUF    (as the scripts of tests/host)
+here=$(CDPATH='' cd -- "$(dirname -- "$0")/../../boards/demo" && pwd -P)
 . "$(dirname "$0")/../host/lib.sh"
 
-tools=$(dirname "$0")/../../boards/demo/tools.json
-board=$(dirname "$0")/../../boards/demo/board.sh
+tools=$here/tools.json
+board=$here/board.sh
 case $board in *' '*) ln -s "$board" board.sh && board=./board.sh ;; esac
 
 expect 0 inspect --json
@@ -63,6 +64,17 @@ says '[get_time gives {"error":"exit code 1"}]'
 [ -s out ] || fail "no answer after a tool that failed"
 expect 0 run --tools "$tools" --tool "get_time=sleep 60" --tool-seconds 1 "What time is it?"
 says "no result within 1 seconds"
+# A model that only calls is stopped: this one cannot write "final" any more, a row of its output
+# being zero, 192 weights at 34 bytes for 32.
+"$ossicle" inspect --json >out 2>err
+cp "$here/ossicle-demo.gguf" calls.gguf
+at=$(jq '.tensors[] | select(.name == "output.weight") | .offset' out)
+row=$(printf final | "$ossicle" tokenize 2>err)
+dd if=/dev/zero of=calls.gguf bs=1 seek=$((at + row * 204)) count=204 conv=notrunc status=none
+expect 7 run -m calls.gguf --tools "$tools" --tool "get_time=echo 12:34" \
+    --tool "get_temperature=echo 20" --tool "set_switch=echo ok" "What time is it?"
+says "16 calls of tools and no answer"
+[ "$(grep -c ' gives ' err)" = 16 ] || fail "not 16 calls: $(cat err)"
 # What cannot be is refused before anything runs.
 expect 1 run --tool "get_time=date" "What time is it?"
 says "--tools FILE.json does"
