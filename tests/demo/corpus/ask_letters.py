@@ -1,4 +1,5 @@
 """Wordings: a word's letters asked for, counted."""
+from letters_more import COUNT_MORE, LENGTH_MORE, SPELL_MORE
 
 ASK_SPELL = (
     'Spell {w}.', 'Spell "{w}".', "How do you spell {w}?", 'How do you spell "{w}"?',
@@ -84,7 +85,7 @@ ASK_SPELL = (
     "What do I write for the word {w}, letter by letter?", "One letter at a time: {w}",
     "In letters: {w}", "Next word to spell: {w}", "Let's spell {w}.",
     "Let's practise spelling: {w}",
-)
+) + SPELL_MORE
 ASK_LENGTH = (
     'How many letters does "{w}" have?', "How many letters are in {w}?",
     "How long is the word {w}?",
@@ -164,7 +165,7 @@ ASK_LENGTH = (
     "Is {w} a long word? How many letters does it have?",
     "My word is {w}. How many letters has it?", "Take the word {w}. How many letters does it have?",
     'Look at the word "{w}". How many letters are in it?',
-)
+) + LENGTH_MORE
 ASK_COUNT = (
     'How many times does "{l}" [appear|occur] in {w}?', 'How many {l}s are in "{w}"?',
     "How many {l}s are there in {w}?", 'How many "{l}" are in "{w}"?', "Count the {l}s in {w}.",
@@ -261,4 +262,4 @@ ASK_COUNT = (
     "My word is {w}. How many {l}s has it?", "Take the word {w}. How many {l}s are in it?",
     "Look at {w}. How many times does it contain {l}?", "Is there an {l} in {w}, and how many?",
     "Are there any {l}s in {w}, and how many?", "Does the word {w} contain {l}, and how often?",
-)
+) + COUNT_MORE

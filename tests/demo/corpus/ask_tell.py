@@ -1,4 +1,5 @@
 """Wordings: what a user tells of himself, and asks later."""
+from tell_more import TELL_MORE
 
 # What is told, what is asked of it later.
 TELL = {
@@ -233,3 +234,5 @@ TELL = {
         ),
     ),
 }
+TELL = {kind: (tell + TELL_MORE[kind][0], asks + TELL_MORE[kind][1])
+        for kind, (tell, asks) in TELL.items()}

@@ -1,4 +1,6 @@
 """Wordings: what a later turn says of an earlier one."""
+from turns_more import (AGAIN_MORE, DEVICE_MORE, FIRST_MORE, LAST_MORE, PLACE_MORE, THEN_MORE,
+                        WHICH_MORE, WORD_THEN_MORE)
 
 THEN = {
     "+": (
@@ -198,7 +200,7 @@ FIRST = (
     "Could you repeat the first thing I asked?", "I forgot my first question. What was it?",
     "I forgot what I asked first.", "I'd like to see my first question again.",
     "Go back to the start: what did I ask?", "my first question?",
-)
+) + FIRST_MORE
 LAST = (
     "What did I just ask?", "What was my last question?", "What did I say before?",
     "Repeat my last question.", "What did I ask before?", "What was my previous question?",
@@ -228,7 +230,7 @@ LAST = (
     "Can you tell me my last message?", "Could you repeat my previous question?",
     "I forgot what I just asked.", "I forgot my last question. What was it?",
     "I'd like to see my last message again.", "my last question?",
-)
+) + LAST_MORE
 AGAIN = (
     "Say that again.", "Repeat that.", "Can you repeat that?", "What did you say?",
     "Again, please.", "Pardon?", "Once more, please.", "Could you say that again?",
@@ -256,7 +258,7 @@ AGAIN = (
     "Write that again.", "Write it once more.", "Write your answer again.",
     "Show me the answer again.", "Show that again.", "I'd like to hear that again.",
     "I want to hear it again.", "Let me hear that again.", "Huh?",
-)
+) + AGAIN_MORE
 WHICH = (
     "Which {k} did you set?", "What did you just do?", "Which {k} was it?", "What have you done?",
     "What did you switch?", "Which {k} did you switch?", "What did you do last?",
@@ -276,7 +278,7 @@ WHICH = (
     "Do you remember which {k} it was?", "I forgot which {k} it was.",
     "I'd like to know what you did.", "I want to know which {k} you changed.",
     "Remind me which {k} it was.", "Remind me what you did.",
-)
+) + WHICH_MORE
 MORE_DEVICE = (
     "And the {p}?", "The {p} too.", "Same for the {p}.", "Now the {p}.", "And the {p}, please.",
     "Also the {p}.", "Do the same with the {p}.", "And the {p} too?", "And the {p} as well?",
@@ -297,7 +299,7 @@ MORE_DEVICE = (
     "I'd like the same for the {p}.", "I need the same for the {p}.", "What about the {p}?",
     "How about the {p}?", "Please do the {p} too.", "Repeat that for the {p}.",
     "Repeat it with the {p}.",
-)
+) + DEVICE_MORE
 MORE_PLACE = (
     "And in the {p}?", "And the {p}?", "What about the {p}?", "And in the {p}, please?",
     "Same for the {p}.", "Now the {p}.", "The {p} too.", "And for the {p}?", "And in the {p} too?",
@@ -317,4 +319,6 @@ MORE_PLACE = (
     "Can you do the same for the {p}?", "Could you do the same in the {p}?",
     "I want the same for the {p}.", "I'd also like it for the {p}.", "I need it for the {p} too.",
     "Please do the {p} as well.", "Repeat that for the {p}.",
-)
+) + PLACE_MORE
+THEN = {sign: asks + THEN_MORE[sign] for sign, asks in THEN.items()}
+WORD_THEN = {kind: asks + WORD_THEN_MORE[kind] for kind, asks in WORD_THEN.items()}

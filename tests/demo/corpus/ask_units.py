@@ -1,4 +1,5 @@
 """Wordings: one unit in another."""
+from units_more import HEAT_MORE, ONE_MORE, SCALE_MORE
 
 ASK = (
     "How many {to} are {n} {frm}?", "Convert {n} {frm} to {to}.", "What is {n} {frm} in {to}?",
@@ -72,7 +73,7 @@ ASK = (
     "Help me convert {n} {frm} to {to}.", "conversion: {n} {frm} to {to}",
     "unit conversion: {n} {frm} in {to}", "number of {to} in {n} {frm}",
     "For [my homework|school|a project|work]: how many {to} are {n} {frm}?",
-)
+) + SCALE_MORE
 ASK_HEAT = (
     "What is {n} degrees {frm} in {to}?", "Convert {n} {frm} to {to}.", "{n} {frm} in {to}",
     "How much is {n} {frm} in {to}?",
@@ -126,7 +127,7 @@ ASK_HEAT = (
     "The water has {n} degrees {frm}. How much {to} is that?",
     "If it is {n} {frm}, what is it in {to}?", "Help me convert {n} {frm} to {to}.",
     "temperature: {n} {frm} in {to}",
-)
+) + HEAT_MORE
 ASK_ONE = (
     "How many {to} are in {one}?", "How many {to} are there in {one}?", "How many {to} has {one}?",
     "How many {to} does {one} have?", "How many {to} is {one}?", "How many {to} make {one}?",
@@ -138,4 +139,4 @@ ASK_ONE = (
     "I'd like to know how many {to} are in {one}.", "I want to know how many {to} {one} has.",
     "I need {one} in {to}.", "Give me {one} in {to}.", "If I have {one}, how many {to} is that?",
     "In {one}, how many {to} are there?", "Number of {to} in {one}?",
-)
+) + ONE_MORE

@@ -1,4 +1,6 @@
 """Wordings: a word turned round, its ends, several words spelled, words said again."""
+from words_asked import (ECHO_MORE, FIRST_AS, LAST_AS, REVERSE_MORE, SEVERAL_MORE,
+                         ends_as)
 
 ASK_REVERSE = (
     "Spell {w} backwards.", 'Spell "{w}" backwards.', "Reverse {w}.", 'Reverse the word "{w}".',
@@ -74,7 +76,7 @@ ASK_REVERSE = (
     "For a secret message: write {w} backwards.", "My word is {w}. What is it backwards?",
     "Take the word {w} and [reverse it|spell it backwards|turn it around].",
     "Here is a word: {w}. Write it backwards.",
-)
+) + REVERSE_MORE
 ASK_FIRST = (
     'What is the first letter of "{w}"?', "Which letter does {w} start with?",
     "First letter of {w}?",
@@ -105,7 +107,7 @@ ASK_FIRST = (
     "{w} starts with which letter?", "{w} begins with what letter?",
     "The word {w} starts with which letter?", 'The word "{w}" begins with what?',
     "How does {w} begin: with which letter?", "For a quiz: which letter does {w} start with?",
-)
+) + ends_as(FIRST_AS)
 ASK_LAST = (
     'What is the last letter of "{w}"?', "Which letter does {w} end with?", "Last letter of {w}?",
     "What letter does {w} end in?", 'With which letter does "{w}" end?',
@@ -135,7 +137,7 @@ ASK_LAST = (
     "{w}: last letter?", "{w} ends with which letter?", "{w} ends in what letter?",
     "The word {w} ends with which letter?", 'The word "{w}" ends in what?',
     "How does {w} end: with which letter?", "For a quiz: which letter does {w} end with?",
-)
+) + ends_as(LAST_AS)
 ASK_SEVERAL = (
     "Spell {l}.", "Spell these words: {l}", "How do you spell {l}?", "Please spell {l}.",
     "Can you spell {l}?", "Write {l} letter by letter.", "spell: {l}", "Letters of {l}?",
@@ -179,7 +181,7 @@ ASK_SEVERAL = (
     "{l} spelled out",
     "For [a spelling test|school|my homework|a spelling bee]: {l}. Spell each word.",
     "My spelling words are {l}. Spell them.", "My list for today: {l}. Please spell it.",
-)
+) + SEVERAL_MORE
 ASK_ECHO = (
     "Say {t}.", 'Say "{t}".', "Repeat: {t}", 'Repeat "{t}".', "Repeat after me: {t}", "Write {t}.",
     'Write "{t}".', "Echo {t}",
@@ -220,4 +222,4 @@ ASK_ECHO = (
     "For a test, write {t}.", 'Microphone check: say "{t}".', 'Your answer should be "{t}".',
     "Your whole answer should be: {t}", "Try to say {t}.", 'Try saying "{t}".', 'Do say "{t}".',
     "Do you mind saying {t}?",
-)
+) + ECHO_MORE

@@ -30,16 +30,16 @@ from harmony import Conversation, tokens
 Task = Callable[[Context, Conversation], None]
 # (share of the conversations, kind, task)
 TASKS: list[tuple[float, str, Task]] = [
-    (16.5, "arithmetic", task_math.arithmetic),
+    (16, "arithmetic", task_math.arithmetic),
     (2.5, "compare", task_math.compare),
-    (25, "letters", task_words.letters),
-    (15.5, "facts", task_facts.facts),
-    (22, "tools", task_tools.calling),
-    (6.5, "units", task_units.units),
-    (11, "talk", task_talk.talk),
-    (5.5, "unknown", task_unknown.unknown),
+    (26, "letters", task_words.letters),
+    (14, "facts", task_facts.facts),
+    (20, "tools", task_tools.calling),
+    (5, "units", task_units.units),
+    (12.5, "talk", task_talk.talk),
+    (7, "unknown", task_unknown.unknown),
     (1, "story", task_story.story),
-    (7, "turns", task_turns.turns),
+    (9, "turns", task_turns.turns),
 ]
 # Kinds that may as well come after turns about something else.
 ALONE = ("arithmetic", "compare", "letters", "facts", "units", "unknown", "story")

@@ -1,6 +1,11 @@
 """More wordings of the questions in facts.py and facts_about.py; none of these is ever held out."""
 from facts_more_about import FIRST
 from facts_more_commands import MORE_COMMANDS
+from facts_words_about import WORDS_FIRST
+from facts_words_commands import WORDS_COMMANDS
+from facts_words_exits import EXITS_ONLY, exits_words
+from facts_words_more import WORDS_LAST
+from facts_words_options import WORDS_OPTIONS
 
 MORE_ABOUT: dict[str, tuple[str, ...]] = {
     **FIRST,
@@ -281,4 +286,8 @@ def exits(code: int, meaning: str) -> tuple[str, ...]:
 
 
 MORE_ABOUT |= {f"exit {code}": exits(code, meaning) for code, meaning in CODES.items()}
-MORE = {**MORE_COMMANDS, **MORE_ABOUT}
+OLD = {**MORE_COMMANDS, **MORE_ABOUT}
+WORDS = {**WORDS_COMMANDS, **WORDS_OPTIONS, **WORDS_FIRST, **WORDS_LAST,
+         **{f"exit {code}": exits_words(code, meaning) + EXITS_ONLY.get(code, ())
+            for code, meaning in CODES.items()}}
+MORE = {key: texts + WORDS[key] for key, texts in OLD.items()}

@@ -14,6 +14,7 @@ from typing import Any, Iterator, Sequence
 HELD = 10
 DATES = 40  # a shard's system messages have one of these: training shares what they have in common
 HELD_MARK = (1 << 32) // 7
+FIRST_FORM = 0.85  # the share of answers that have the first of their forms
 SPLIT_MIN = 6  # lists shorter than this are not split
 # How training's wordings are shaken, so that no question hangs on every word being as it was: words
 # that may be missing, words that may come in between, what may stand for what, what may surround.
@@ -44,7 +45,7 @@ BEFORE = ("One question: ", "I wonder: ", "Another thing: ", "Next: ", "Well, ",
 AFTER = (" I wonder.", " Any idea?", " Can you help?", " Thank you!", " Thanks.", " please?",
          " right now", " for me", " again", " now", " ...", "!", " :)", "??", " Please.", " today",
          " if you can", " quickly", " at the moment", " just now", " currently", " at present")
-WORDS_SLOT = re.compile(r"\{[wtl]\}")  # words to be written as they are: nothing goes behind them
+WORDS_SLOT = re.compile(r"\{[wtls]\}")  # words to be written as they are: nothing goes behind them
 
 held_texts: set[str] = set()  # the held-out wordings of the lists used so far
 
@@ -145,8 +146,14 @@ class Context:
         return text
 
     def any_of(self, templates: tuple[str, ...], **slots: Any) -> str:
-        """One text of one of the templates, wordings that are not held out (answers)."""
+        """One text of one of the templates, wordings that are not held out."""
         return self.say(self.one(templates), **slots)
+
+    def answer(self, forms: Sequence[str], **slots: Any) -> str:
+        """One form of an answer, mostly the first: forms drawn evenly would leave the choice to the
+        last bit of a greedy model's sums, which is another on every device."""
+        form = forms[0] if self.chance(FIRST_FORM) else self.one(forms[1:] or forms)
+        return self.say(form, **slots)
 
     def ask(self, templates: tuple[str, ...], polite: float = 0.25, slips: float = 0.04,
             **slots: Any) -> str:

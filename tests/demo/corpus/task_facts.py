@@ -21,19 +21,19 @@ SYNONYMS = {
     "option": ("flag", "switch"),
     "large": ("big", "huge"), "big": ("large", "huge"), "need": ("require", "want"),
     "use": ("try",),
-    "check": ("test", "make sure of"), "get": ("obtain", "have"), "turn": ("convert",),
+    "check": ("test", "make sure of"),
     "fast": ("quick",),
-    "make": ("get",), "limit": ("cap",), "load": ("open", "read"),
+    "limit": ("cap",), "load": ("open", "read"),
     "save": ("store", "keep"),
-    "find": ("discover",), "say": ("tell",), "list": ("show", "name"),
+    "find": ("discover",), "say": ("tell",),
     "damaged": ("corrupt", "broken"),
-    "measure": ("time", "test"), "instructions": ("orders", "rules"), "kernels": ("CPU code",),
-    "conversation": ("dialogue", "talk"), "program": ("software", "tool"), "smaller": ("less",),
+    "measure": ("time", "test"), "kernels": ("CPU code",),
+    "conversation": ("dialogue", "talk"), "program": ("software", "tool"),
     "question": ("query",), "works": ("runs",), "written": ("coded",),
     "slow": ("sluggish",),
     "select": ("choose", "pick"),
     "reduce": ("lower", "decrease"), "raise": ("increase",), "increase": ("raise",),
-    "delete": ("remove", "erase"), "clear": ("empty", "erase"), "leave": ("exit",),
+    "delete": ("remove", "erase"), "clear": ("empty", "erase"),
     "begin": ("start",), "interrupt": ("stop", "cancel"), "cancel": ("stop", "interrupt"),
     "cores": ("CPU cores",), "necessary": ("needed", "required"),
     "needed": ("required", "necessary"), "needs": ("requires", "wants"),
@@ -244,5 +244,5 @@ def facts(ctx: Context, c: Conversation) -> None:
         c.think(f"The user asks about {topic(key)}.")
     elif c.effort == "high":
         c.think(f"The user asks about {topic(key)}. This is about Ossicle, and I know it.")
-    c.answer(ctx.one(answers))
+    c.answer(ctx.answer(answers))
     c.expect = {"all": [sure]}

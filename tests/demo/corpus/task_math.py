@@ -1,15 +1,16 @@
 """Sums and comparisons, worked digit by digit: each step is one a small model can do."""
 from ask_math import ASK_ADD, ASK_CHAIN, ASK_DIV, ASK_LESS, ASK_MORE, ASK_MUL, ASK_SUB
+from ask_stories import STORIES
 from ask_sums import MORE_ADD, MORE_DIV, MORE_MUL, MORE_SUB
-from grammar import Context, reserved
+from grammar import Context, bare, divided, held_texts, reserved
 from harmony import Conversation
 
 NUMBERS = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
            "fifteen "
            "sixteen seventeen eighteen nineteen twenty").split()
 SIGN = {"+": "plus", "-": "minus", "*": "times", "/": "divided by"}
-ANSWER = ("{a} {sign} {b} is {r}.", "{a} {sign} {b} is {r}.", "{a} {sign} {b} = {r}.",
-          "The answer is {r}.", "That is {r}.", "It is {r}.")
+ANSWER = ("{a} {sign} {b} is {r}.", "{a} {sign} {b} = {r}.", "The answer is {r}.", "That is {r}.",
+          "It is {r}.")
 
 
 def work_add(a: int, b: int) -> str:
@@ -94,7 +95,8 @@ def check(sign: str, a: int, b: int) -> str:
 
 WORK = {"+": work_add, "-": work_sub, "*": work_mul, "/": work_div}
 ASK = {"+": ASK_ADD + MORE_ADD, "-": ASK_SUB + MORE_SUB, "*": ASK_MUL + MORE_MUL,
-       "/": ASK_DIV + MORE_DIV}
+       "/": ASK_DIV + MORE_DIV, "more": ASK_MORE, "less": ASK_LESS}
+STORIED = 0.3  # of the conversations for training
 
 
 def value(sign: str, a: int, b: int) -> str:
@@ -126,7 +128,7 @@ def draw(ctx: Context, sign: str) -> tuple[int, int]:
         return size(ctx), size(ctx)
     if sign == "-":
         a, b = size(ctx), size(ctx)
-        return (a, b) if a >= b or ctx.chance(0.15) else (b, a)
+        return (a, b) if a >= b or ctx.chance(0.25) else (b, a)
     if sign == "*":
         if ctx.chance(0.55):
             return rng.randrange(0 if ctx.chance(0.1) else 2, 13), rng.randrange(1, 13)
@@ -163,6 +165,17 @@ def reasoning(ctx: Context, effort: str, sign: str, a: int, b: int) -> str:
     return f"I work out {work}."
 
 
+def wording(ctx: Context, key: str, a: object, b: object) -> str:
+    """What the user says; in training often one of the stories, none that is held out."""
+    templates = ASK[key]
+    if not ctx.held and ctx.chance(STORIED):
+        divided(templates)  # now its held-out wordings are known
+        story = ctx.any_of(STORIES[key])
+        if bare(story) not in held_texts:
+            templates = (story,)
+    return ctx.ask(templates, a=a, b=b)
+
+
 def chain(ctx: Context, c: Conversation) -> None:
     """Three numbers: one sum, then another."""
     while True:
@@ -177,7 +190,7 @@ def chain(ctx: Context, c: Conversation) -> None:
     c.user(ctx.ask(ASK_CHAIN, s=text))
     work = f"first {WORK[first](a, b)}. Then {WORK[second](middle, d)}."
     c.think(work[0].upper() + work[1:] if c.effort == "low" else f"Two steps, {work}")
-    c.answer(ctx.any_of(("{s} is {r}.", "The answer is {r}.", "{s} = {r}."), r=end,
+    c.answer(ctx.answer(("{s} is {r}.", "The answer is {r}.", "{s} = {r}."), r=end,
                         s=f"{a}{first}{b}{second}{d}"))
     c.expect = {"any": said(str(end))}
 
@@ -190,10 +203,10 @@ def arithmetic(ctx: Context, c: Conversation) -> None:
     sign = ctx.rng.choices("+-*/", (27, 26, 20, 27))[0]
     a, b = numbers(ctx, sign)
     in_words = max(a, b) <= 20 and ctx.chance(0.12)
-    c.user(ctx.ask(ASK[sign], a=NUMBERS[a] if in_words else a, b=NUMBERS[b] if in_words else b))
+    c.user(wording(ctx, sign, NUMBERS[a] if in_words else a, NUMBERS[b] if in_words else b))
     result = value(sign, a, b)
     c.think(reasoning(ctx, c.effort, sign, a, b))
-    c.answer(ctx.any_of(ANSWER, a=a, b=b, sign=SIGN[sign], r=result))
+    c.answer(ctx.answer(ANSWER, a=a, b=b, sign=SIGN[sign], r=result))
     c.expect = {"any": said(result)}
 
 
@@ -221,7 +234,7 @@ def compare(ctx: Context, c: Conversation) -> None:
         if a != b and reserved("<", *sorted((a, b))) == ctx.held:
             break
     less = ctx.chance(0.4)
-    c.user(ctx.ask(ASK_LESS if less else ASK_MORE, a=a, b=b))
+    c.user(wording(ctx, "less" if less else "more", a, b))
     work = work_compare(a, b)
     which = "The smaller" if less else "The larger"
     text = work if c.effort == "low" else f"{which} of two. {work}"
@@ -229,7 +242,7 @@ def compare(ctx: Context, c: Conversation) -> None:
         text += f". Check: {abs(a - b)} is the difference" if abs(a - b) < 10 else ""
     c.think(text + ".")
     r, other = (min(a, b), max(a, b)) if less else (max(a, b), min(a, b))
-    word = ctx.one(("smaller", "less")) if less else ctx.one(("larger", "bigger"))
-    c.answer(ctx.any_of(("{r} is {word} than {o}.", "{r} is {word}.", "It is {r}."), r=r, o=other,
+    word = "smaller" if less else "larger"
+    c.answer(ctx.answer(("{r} is {word} than {o}.", "{r} is {word}.", "It is {r}."), r=r, o=other,
                         word=word))
     c.expect = {"any": [f"{r} is ", f"It is {r}."]}

@@ -1,10 +1,13 @@
 """Small talk, who it is, the name and the style it is told, the date, and what it does not know."""
 import talk_more
 import talk_plain
+import talk_self
 import talk_who
 from grammar import Context, a_date, divided
 from harmony import Conversation
 from talk_asks import MORE_SMALL
+from talk_words import WORDS_SMALL
+from talk_words_more import WORDS_SMALL_MORE
 from words import BOT_NAMES, CITIES, COLORS, COUNTRIES, FOODS, NAMES, PETS
 
 # (key, what the user says, answers); MORE_SMALL has more of what the user says.
@@ -91,7 +94,9 @@ SMALL_FIRST: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
                  "I have a question.", "May I ask you something?", "Can I ask a question?"),
      ("Of course! What would you like to know?", "Yes, of course. What is it?")),
 )
-SMALL = tuple((key, says + MORE_SMALL[key], answers) for key, says, answers in SMALL_FIRST)
+WORDS = {**WORDS_SMALL, **WORDS_SMALL_MORE}
+SMALL = tuple((key, says + MORE_SMALL[key] + WORDS[key], answers)
+              for key, says, answers in SMALL_FIRST)
 WHO = ("Who are you?", "What are you?", "What's your name?", "What is your name?",
        "Who am I talking to?",
        "Introduce yourself.", "Tell me about yourself.", "Are you a [robot|person|human]?",
@@ -101,7 +106,7 @@ WHO = ("Who are you?", "What are you?", "What's your name?", "What is your name?
        "Who is there?", "Who answers here?", "your name?", "Say who you are.",
        "What should I call you?",
        "How are you called?", "With whom do I speak?")
-WHO += talk_who.WHO
+WHO += talk_who.WHO + talk_self.WORDS["WHO"]
 I_AM = ("I am the demo model of Ossicle, a small assistant on your own machine.",
         "I am Ossicle's demo model: small, but at home on your machine.")
 CAN = ("What can you do?", "What are you good at?", "How can you help me?",
@@ -110,7 +115,7 @@ CAN = ("What can you do?", "What are you good at?", "How can you help me?",
        "What are you able to do?", "what can u do",
        "List what you can do.", "What do you do?", "What are you made for?",
        "What questions can you answer?")
-CAN += talk_who.CAN
+CAN += talk_who.CAN + talk_self.WORDS["CAN"]
 I_CAN = ("I know Ossicle and its commands, I do sums, spell words, convert units, call tools and "
          "tell short stories.",
          "I can explain Ossicle, work out sums, spell and count letters, convert units, use tools "
@@ -119,13 +124,13 @@ SIZE = ("How big are you?", "How large are you?", "How many parameters do you ha
         "How small are you?",
         "What size are you?", "Are you a large model?", "Are you a big model?",
         "How many weights do you have?")
-SIZE += talk_who.SIZE
+SIZE += talk_who.SIZE + talk_self.WORDS["SIZE"]
 MY_SIZE = ("I am tiny: my file has less than 4 MB.", "I am a very small model, less than 4 MB.")
 MAKER = ("Who made you?", "Who trained you?", "Where do you come from?", "Who created you?",
          "Who is your maker?",
          "Who built you?", "How were you trained?", "Where were you made?",
          "What were you trained on?")
-MAKER += talk_who.MAKER
+MAKER += talk_who.MAKER + talk_self.WORDS["MAKER"]
 MADE = ("I was trained by Ossicle's makers, on text that their own program made.",
         "Ossicle's makers trained me, on conversations made by their own program.")
 NAME_TOLD = ("You are {n}.", "Your name is {n}.", "You are called {n}.",
@@ -141,7 +146,7 @@ NAMED = ("I am {n}, your assistant. How can I help you?", "My name is {n}. What 
 HAS_OTHER = ("Is your name {o}?", "Are you {o}?", "Are you called {o}?", "You are {o}, right?",
              "Is it {o}?",
              "Hello {o}!", "Do they call you {o}?")
-HAS_OTHER += talk_more.HAS_OTHER
+HAS_OTHER += talk_more.HAS_OTHER + talk_self.WORDS["HAS_OTHER"]
 STYLES: dict[str, tuple[str, ...]] = {
     "pirate": ("Talk like a pirate.", "You are a pirate.", "Answer like a pirate.",
                "Speak as a pirate would.",
@@ -164,7 +169,8 @@ STYLES: dict[str, tuple[str, ...]] = {
                "Antworte auf Deutsch.", "Use German.",
                "Sprich Deutsch.", "German only.", "Reply in German.", "Write in German."),
 }
-STYLES = {kind: asks + talk_more.STYLES[kind] for kind, asks in STYLES.items()}
+STYLES = {kind: asks + talk_more.STYLES[kind] + talk_self.STYLES.get(kind, ())
+          for kind, asks in STYLES.items()}
 GERMAN: tuple[tuple[tuple[str, ...], str], ...] = (
     (("Hello!", "Hi!", "Hey!", "Hallo!", "Hallo", "Guten Tag!", "Hi there!", "Hello there."),
      "Hallo! Wie kann ich helfen?"),
@@ -199,14 +205,14 @@ DATE = ("What is the date[| today]?", "What day is [it|today]?", "Which date is 
         "What date do we have?",
         "Which day is it today?", "date?", "What is today's date?",
         "Can you tell me what day it is?")
-DATE += talk_more.DATE
+DATE += talk_more.DATE + talk_self.WORDS["DATE"]
 YEAR = ("What year is it?", "Which year is it?", "What year do we have?", "Tell me the year.",
         "year?",
         "Which year do we have now?", "What is the current year?", "Do you know the year?")
-YEAR += talk_more.YEAR
+YEAR += talk_more.YEAR + talk_self.WORDS["YEAR"]
 MONTH = ("Which month is it?", "What month is it?", "What month do we have?", "Tell me the month.",
          "What is the current month?", "In which month are we?", "Which month do we have now?")
-MONTH += talk_more.MONTH
+MONTH += talk_more.MONTH + talk_self.WORDS["MONTH"]
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September",
           "October",
           "November", "December")
@@ -220,6 +226,7 @@ TIME = (
     "Could you look at the clock?", "Do you have a clock?", "What's the hour?",
     "Is it past [six|noon|midnight]?", "How many hours until midnight?", "Is it time for lunch?",
 )
+TIME += talk_self.WORDS["TIME"]
 
 
 def small(ctx: Context, c: Conversation) -> None:
@@ -227,7 +234,7 @@ def small(ctx: Context, c: Conversation) -> None:
     key, says, answers = ctx.one(SMALL)
     c.user(ctx.ask(says, polite=0))
     think(c, "Small talk.", "The user makes small talk. A friendly answer.")
-    c.answer(ctx.one(answers))
+    c.answer(ctx.answer(answers))
     c.expect = {"any": list(answers)}
 
 
@@ -244,7 +251,7 @@ def who(ctx: Context, c: Conversation) -> None:
                                           (5, 4, 1, 2))[0]
     c.user(ctx.ask(says))
     think(c, "The user asks about me.", "The user asks about me. I say what I am.")
-    c.answer(ctx.one(answers))
+    c.answer(ctx.answer(answers))
     c.expect = {"all": [sure]}
 
 
@@ -269,7 +276,7 @@ def named(ctx: Context, c: Conversation) -> None:
         return
     c.user(ctx.ask(WHO))
     think(c, f"My name is {name}.", f"The user asks who I am. I am told that my name is {name}.")
-    c.answer(ctx.any_of(NAMED, n=name))
+    c.answer(ctx.answer(NAMED, n=name))
     c.expect = {"all": [name]}
 
 
@@ -309,7 +316,7 @@ def style(ctx: Context, c: Conversation) -> None:
         some = SMALL[:10] if kind == "short" else SMALL  # the answers of the others are short
         says, answers = ctx.one([(s, a) for _, s, a in some] + [(WHO, I_AM)])
         c.user(ctx.ask(says, 0))
-        answer = restyled(kind, ctx.one(answers))
+        answer = restyled(kind, ctx.answer(answers))
         words = {"pirate": "like a pirate", "lower": "in lower case", "upper": "in capitals",
                  "short": "briefly",
                  "polite": "politely"}[kind]
@@ -354,13 +361,13 @@ def today(ctx: Context, c: Conversation) -> None:
     c.user(ctx.ask({"date": DATE, "year": YEAR, "month": MONTH, "time": TIME}[kind]))
     if kind == "time":
         think(c, "No tool tells the time.", "The user asks for the time. I have no tool for it.")
-        c.answer(ctx.one(("I do not know the time: no tool tells me.",
+        c.answer(ctx.answer(("I do not know the time: no tool tells me.",
                           "I have no clock, so I do not know the time.")))
         c.expect = {"all": ["know the time"]}
         return
     if c.date is None:
         think(c, "No date is given.", "The system message has no date. I do not know it.")
-        c.answer(ctx.one(("I was not told the date; --date YYYY-MM-DD tells me.",
+        c.answer(ctx.answer(("I was not told the date; --date YYYY-MM-DD tells me.",
                           "I do not know the date: it was not told to me.")))
         c.expect = {"any": ["not told", "do not know"]}
         return
@@ -375,11 +382,11 @@ def today(ctx: Context, c: Conversation) -> None:
 FAVOURITE = ("What is your favourite {k}?", "What's your favorite {k}?",
              "Do you have a favourite {k}?",
              "Which {k} do you like best?", "Which {k} do you prefer?", "Your favourite {k}?")
-FAVOURITE += talk_more.FAVOURITE
+FAVOURITE += talk_more.FAVOURITE + talk_self.WORDS["FAVOURITE"]
 DO_YOU = ("Do you [like|love] {x}?", "Have you a {x}?", "Do you eat {x}?", "Can you eat {x}?",
           "Did you ever see a {x}?",
           "Do you want a {x}?", "Would you like a {x}?", "Is a {x} something you like?")
-DO_YOU += talk_more.DO_YOU
+DO_YOU += talk_more.DO_YOU + talk_self.WORDS["DO_YOU"]
 
 
 def taste(ctx: Context, c: Conversation) -> None:
@@ -395,7 +402,7 @@ def taste(ctx: Context, c: Conversation) -> None:
     else:
         c.user(ctx.ask(DO_YOU, x=ctx.one(FOODS + PETS + COLORS + CITIES + COUNTRIES)))
     think(c, "I am a program.", "I am a program, and have no taste of my own.")
-    c.answer(ctx.one(("I am a program and have no taste of my own.",
+    c.answer(ctx.answer(("I am a program and have no taste of my own.",
                       "I am only a program, so I cannot say.")))
     c.expect = {"all": ["program"]}
 

@@ -133,7 +133,7 @@ def no_tool(ctx: Context, c: Conversation) -> None:
     elif c.effort == "high":
         c.think(f"The user wants {request.need}. I have {', '.join(t.name for t in made)}. No tool "
                 "for this.")
-    c.answer(ctx.one(NO_TOOL))
+    c.answer(ctx.answer(NO_TOOL))
     c.expect = {"calls": [], "all": ["tool"]}
 
 

@@ -42,12 +42,12 @@ def sum_on(ctx: Context, c: Conversation) -> None:
         fits = {"+": first < 900, "-": second <= first < 900, "*": 1 < first < 100}[next_sign]
         if first >= 0 and fits and (ctx.held or not reserved(next_sign, *sorted((first, second)))):
             break
-    c.user(ctx.ask(task_math.ASK[sign], a=a, b=b))
-    c.past(ctx.any_of(task_math.ANSWER, a=a, b=b, sign=task_math.SIGN[sign], r=first))
+    c.user(task_math.wording(ctx, sign, a, b))
+    c.past(ctx.answer(task_math.ANSWER, a=a, b=b, sign=task_math.SIGN[sign], r=first))
     c.user(ctx.ask(THEN[next_sign], 0.1, b=second))
     c.think(task_math.reasoning(ctx, c.effort, next_sign, first, second))
     result = task_math.value(next_sign, first, second)
-    c.answer(ctx.any_of(task_math.ANSWER, a=first, b=second, sign=task_math.SIGN[next_sign],
+    c.answer(ctx.answer(task_math.ANSWER, a=first, b=second, sign=task_math.SIGN[next_sign],
                         r=result))
     c.expect = {"any": task_math.said(result)}
 
@@ -150,7 +150,7 @@ def remember(ctx: Context, c: Conversation) -> None:
         return
     x = told(ctx, kind)
     c.user(ctx.ask(tell, 0, x="{x}").replace("{x}", x))
-    said = ctx.one(reply)
+    said = ctx.answer(reply)
     if ctx.chance(0.3):  # the telling turn itself is learnt
         greets = kind == "name"
         task_talk.think(c, f"The user {'is' if greets else 'says'} {x}.",

@@ -20,8 +20,8 @@ SCALES = (
 
 
 def draw(ctx: Context, low: int, high: int, *key: str) -> int:
-    """A number for a conversion; reserved ones for questions."""
-    held = [n for n in range(low, high) if reserved(*key, n)] or [(low + 2 * high) // 3]
+    """A number for a conversion; reserved ones for questions, but what 1 is one has to know."""
+    held = [n for n in range(low, high) if n != 1 and reserved(*key, n)] or [(low + 2 * high) // 3]
     return ctx.one(held if ctx.held else [n for n in range(low, high) if n not in held])
 
 
@@ -127,15 +127,18 @@ def units(ctx: Context, c: Conversation) -> None:
     if ctx.chance(0.22):
         heat(ctx, c)
         return
-    big, big_names, little, little_names, factor = ctx.one(SCALES)
-    back = factor != 254 and ctx.chance(0.35)
+    # days, weeks and inches have few numbers: in training they come twice as often
+    big, big_names, little, little_names, factor = ctx.one(
+        SCALES if ctx.held else SCALES + SCALES[-3:])
+    back = factor != 254 and ctx.chance(0.35 if ctx.held or factor in (10, 100, 1000) else 0.45)
     if factor in (10, 100, 1000):
         n = draw(ctx, 1, 100, big, little)
     else:
         n = draw(ctx, 1, {60: 25 if back else 100, 24: 10, 7: 13 if back else 60, 254: 11}[factor],
                  big, little)
-    if not ctx.held and ctx.chance(0.06) and not reserved(big, little, 1):
-        n = 1
+    small = [k for k in (1, 1, 2, 3) if k == 1 or not reserved(big, little, k)]
+    if not ctx.held and ctx.chance(0.25):  # these few are what is asked most
+        n = ctx.one(small)
     if not back:
         c.user(asked(ctx, n, ctx.one(big_names), ctx.one(little_names)))
         work, result = work_scale(n, big, little, factor)
@@ -154,7 +157,7 @@ def units(ctx: Context, c: Conversation) -> None:
                 "inches": "inch"}
     left = singular.get(frm, frm) if shown == 1 else frm
     right = singular.get(to, to) if result == "1" else to
-    c.answer(ctx.any_of((f"{{n}} {left} {'is' if shown == 1 else 'are'} {{r}} {right}.",
+    c.answer(ctx.answer((f"{{n}} {left} {'is' if shown == 1 else 'are'} {{r}} {right}.",
                          f"That is {{r}} {right}.",
                          f"{{n}} {left} = {{r}} {right}."), n=shown, r=result))
     c.expect = {"any": [f"are {result} ", f"is {result} ", f"= {result} "]}

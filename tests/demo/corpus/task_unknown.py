@@ -6,6 +6,7 @@ from harmony import Conversation
 from unknown_any import MORE_ANYTHING
 from unknown_asks import MORE_TOPICS
 from unknown_new import NEW_TOPICS, NONSENSE
+from unknown_words import WORD_ANYTHING, WORD_TOPICS
 from words import CITIES, COLORS, COMMON, COUNTRIES, FOODS, NAMES, PETS, SONGS
 
 PEOPLE = ("Goethe", "Napoleon", "Einstein", "Mozart", "Cleopatra", "Shakespeare", "Newton", "Bach",
@@ -143,7 +144,7 @@ TOPICS_FIRST: tuple[tuple[str, tuple[str, ...]], ...] = (
       "Which mushrooms can I eat?")),
 )
 TOPICS = tuple((topic, asks + MORE_TOPICS[topic]) for topic, asks in TOPICS_FIRST)
-TOPICS += tuple(NEW_TOPICS.items())
+TOPICS += tuple(NEW_TOPICS.items()) + tuple(WORD_TOPICS.items())
 # Anything: nouns, what is asked of them, qualities; none that makes the question of another task.
 NOT_ANY = ("board", "light", "lamp", "clock", "story", "model", "morning", "evening", "night")
 THINGS = tuple(word for word in COMMON[:430] if word not in NOT_ANY)
@@ -184,7 +185,7 @@ ANYTHING = (
     "How many {w}s does {name} "
     "have?", "Who {d}s the {w}?", "What does {name} {d}?", "Is the {w} or the {v} more {q}?",
 )
-ANYTHING += MORE_ANYTHING
+ANYTHING += MORE_ANYTHING + WORD_ANYTHING
 SCIENCE = ("electricity", "magnetism", "evolution", "radiation", "oxygen", "a virus", "lightning",
            "the big bang", "relativity", "a fossil", "an earthquake", "a tornado", "a molecule",
            "a galaxy", "a laser", "nuclear power", "the ozone layer", "climate change", "a protein",
@@ -255,5 +256,5 @@ def unknown(ctx: Context, c: Conversation) -> None:
         about = "something else" if topic == "anything" else topic
         c.think(f"A question about {about}. I know Ossicle, not the world, so I say that I do not "
                 "know this.")
-    c.answer(ctx.one(ANSWERS))
+    c.answer(ctx.answer(ANSWERS))
     c.expect = {"all": ["do not know"]}

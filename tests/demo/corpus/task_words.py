@@ -8,6 +8,7 @@ from ask_words import ASK_ECHO, ASK_FIRST, ASK_LAST, ASK_REVERSE, ASK_SEVERAL
 from grammar import Context, reserved
 from harmony import LETTERS, Conversation
 from words import COMMON, SHORT
+from words_frames import asked
 
 ONSETS = ("b", "bl", "br", "c", "ch", "cl", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l",
           "m", "n",
@@ -59,12 +60,12 @@ def styled(ctx: Context, word: str) -> str:
 def spell(ctx: Context, c: Conversation) -> None:
     """Letters of a word."""
     word = a_word(ctx)
-    c.user(ctx.ask(ASK_SPELL, w=styled(ctx, word)))
+    c.user(asked(ctx, ASK_SPELL, "spell", styled(ctx, word)))
     if c.effort == "medium":
         c.think(f"Spell {word}: {spelled(word)}.")
     elif c.effort == "high":
         c.think(f"Spell {word}: {spelled(word)}. Check: {numbered(word)}, {len(word)} letters.")
-    c.answer(ctx.any_of(("{w} is spelled {s}.", "{w}: {s}.", "The letters are {s}."), w=word,
+    c.answer(ctx.answer(("{w} is spelled {s}.", "{w}: {s}.", "The letters are {s}."), w=word,
                         s=spelled(word)))
     c.expect = {"all": [spelled(word)]}
 
@@ -73,6 +74,8 @@ def listed(ctx: Context, words: list[str]) -> str:
     """A list as users write it: commas, mostly; semicolons, quotes, nothing but an 'and'."""
     mark = ctx.one(("", "", "", "", '"', "'"))
     words = [mark + word + mark for word in words]
+    if not ctx.held and ctx.chance(0.25):  # no space before the words, or nothing but spaces
+        return ctx.one((",", ",", ";", "/", "|", "+", " ", "\n", ", ")).join(words)
     comma = ", ".join(words[:-1])
     return ctx.one((f"{comma} and {words[-1]}", f"{comma} and {words[-1]}", ", ".join(words),
                     ", ".join(words), f"{comma}, and {words[-1]}", "; ".join(words),
@@ -83,7 +86,7 @@ def listed(ctx: Context, words: list[str]) -> str:
 def several(ctx: Context, c: Conversation) -> None:
     """A list of words spelled: many pieces of the vocabulary in few tokens."""
     words = [a_word(ctx) for _ in range(ctx.rng.randrange(2, 7))]
-    c.user(ctx.ask(ASK_SEVERAL, l=listed(ctx, words)))
+    c.user(asked(ctx, ASK_SEVERAL, "several", listed(ctx, words)))
     c.think({"low": "", "medium": f"{len(words)} words.",
              "high": f"The user wants {len(words)} words spelled."}[c.effort])
     c.answer("; ".join(f"{word}: {spelled(word)}" for word in words) + ".")
@@ -103,14 +106,14 @@ def backwards(word: str) -> str:
 def length(ctx: Context, c: Conversation) -> None:
     """How many letters a word has."""
     word = a_word(ctx)
-    c.user(ctx.ask(ASK_LENGTH, w=styled(ctx, word)))
+    c.user(asked(ctx, ASK_LENGTH, "length", styled(ctx, word)))
     work = f"{numbered(word)}, so {len(word)}."
     if c.effort == "medium":
         work = f"I count the letters: {work}"
     elif c.effort == "high":
         work = f"The letters of {word}: {spelled(word)}. I count them: {work}"
     c.think(work)
-    c.answer(ctx.any_of(('"{w}" has {n} letters.', "{w} has {n} letters.", "It has {n} letters."),
+    c.answer(ctx.answer(('"{w}" has {n} letters.', "{w} has {n} letters.", "It has {n} letters."),
                         w=word, n=len(word)))
     c.expect = {"all": [f"has {len(word)} letters"]}
 
@@ -137,7 +140,7 @@ def count(ctx: Context, c: Conversation) -> None:
     word = a_word(ctx)
     letter = a_letter(ctx, word)
     number = word.count(letter)
-    c.user(ctx.ask(ASK_COUNT, w=styled(ctx, word), l=styled(ctx, letter)))
+    c.user(asked(ctx, ASK_COUNT, "count", styled(ctx, word), l=styled(ctx, letter)))
     work = f"{marked(word, letter)}, so {number}."
     if c.effort == "medium":
         work = f"Look for {letter}: {work}"
@@ -145,7 +148,7 @@ def count(ctx: Context, c: Conversation) -> None:
         work = f"The letters of {word}: {spelled(word)}. Look for {letter}: {work}"
     c.think(work)
     times = {0: "no {l}", 1: "1 {l}"}.get(number, "{n} {l}s")
-    c.answer(ctx.any_of((f'"{{w}}" has {times}.', f"{{w}} has {times}.",
+    c.answer(ctx.answer((f'"{{w}}" has {times}.', f"{{w}} has {times}.",
                          f"There {'are' if number != 1 else 'is'} {times} in {{w}}."),
                         w=word, l=letter, n=number))
     shown = f"{number or 'no'} {letter}"
@@ -155,7 +158,7 @@ def count(ctx: Context, c: Conversation) -> None:
 def reverse(ctx: Context, c: Conversation) -> None:
     """A short word backwards; the answer is written by letters."""
     word = a_word(ctx, SHORT, 7)
-    c.user(ctx.ask(ASK_REVERSE, w=styled(ctx, word)))
+    c.user(asked(ctx, ASK_REVERSE, "reverse", styled(ctx, word)))
     turned = word[::-1]
     work = f"{numbered(word)}, from the end {backwards(word)}."
     if c.effort == "medium":
@@ -164,7 +167,7 @@ def reverse(ctx: Context, c: Conversation) -> None:
         check = f"Check: it starts with {turned[0]}, ends with {turned[-1]}."
         work = f"The letters of {word}: {work} {check}"
     c.think(work)
-    c.answer(ctx.any_of(('{w} backwards is "{t}".', 'Backwards it is "{t}".', '"{t}"'), w=word,
+    c.answer(ctx.answer(('{w} backwards is "{t}".', 'Backwards it is "{t}".', '"{t}"'), w=word,
                         t=LETTERS + turned + LETTERS))
     c.expect = {"all": [f'"{turned}"']}
 
@@ -173,7 +176,8 @@ def ends(ctx: Context, c: Conversation) -> None:
     """First or last letter."""
     word = a_word(ctx)
     first = ctx.chance(0.5)
-    c.user(ctx.ask(ASK_FIRST if first else ASK_LAST, w=styled(ctx, word)))
+    c.user(asked(ctx, ASK_FIRST if first else ASK_LAST, "first" if first else "last",
+                 styled(ctx, word)))
     letter = word[0] if first else word[-1]
     c.think(f"The letters of {word}: "
             f"{spelled(word)}." if c.effort != "low" else f"{spelled(word)}.")
@@ -189,7 +193,7 @@ def echo(ctx: Context, c: Conversation) -> None:
         words.insert(ctx.rng.randrange(count + 1), str(ctx.rng.randrange(1, 1000)))
     text = " ".join(words)
     # no slips: what comes behind the text would seem to belong to it
-    c.user(ctx.ask(ASK_ECHO, slips=0, t=text, s="s" if len(words) > 1 else ""))
+    c.user(asked(ctx, ASK_ECHO, "echo", text, slips=0, s="s" if len(words) > 1 else ""))
     c.think({"low": "", "medium": "I say it.",
              "high": f"The user wants me to say: {text}"}[c.effort])
     c.answer(text)

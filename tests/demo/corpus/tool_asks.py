@@ -1,6 +1,7 @@
 """What users say to tools that measure and switch."""
+from tool_words import grown
 
-SENSE_ASK = (
+SENSE_ASK = grown("SENSE_ASK", (
     "What is the {q} in the {p}?", "What's the {q} in the {p}?", "Read the {q} in the {p}.",
     "Tell me the {q} in the {p}.",
     "How high is the {q} in the {p}?", "Check the {q} in the {p}.", "Measure the {q} in the {p}.",
@@ -42,10 +43,10 @@ SENSE_ASK = (
     "Update me on the {q} in the {p}.", "Any idea what the {q} in the {p} is?",
     "I am [asking|curious] about the {q} in the {p}.", "What about the {q} in the {p}?",
     "May I have the {q} of the {p}?", "Do we have a {q} reading for the {p}?",
-)
+))
 # Ways to ask that do not name the quantity.
 FEEL_ASK = {
-    "temperature": (
+    "temperature": grown("temperature", (
         "How warm is it in the {p}?", "How cold is it in the {p}?", "Is it warm in the {p}?",
         "How hot is the {p}?",
         "Is it cold in the {p}?", "How many degrees are there in the {p}?",
@@ -60,8 +61,8 @@ FEEL_ASK = {
         "I wonder how [cold|warm] the {p} is.", "Has the {p} warmed up?",
         "Has it cooled down in the {p}?",
         "What temp is it in the {p}?", "{p} temp?", "temp in the {p}", "Is there frost in the {p}?",
-    ),
-    "humidity": (
+    )),
+    "humidity": grown("humidity", (
         "How humid is it in the {p}?", "How humid is the {p}?", "How damp is it in the {p}?",
         "Is it [humid|damp] in the {p}?", "Is the {p} [humid|damp]?", "How dry is it in the {p}?",
         "Is the air in the {p} [dry|damp|humid]?", "Is it too [dry|damp|humid] in the {p}?",
@@ -69,8 +70,8 @@ FEEL_ASK = {
         "What does the hygrometer in the {p} [say|show]?", "How dry is the air in the {p}?",
         "How damp has the {p} become?", "Check how humid it is in the {p}.",
         "Read the hygrometer in the {p}.", "How much moisture is in the air of the {p}?",
-    ),
-    "brightness": (
+    )),
+    "brightness": grown("brightness", (
         "How bright is it in the {p}?", "How bright is the {p}?", "How dark is it in the {p}?",
         "Is it [dark|bright|light] in the {p}?", "Is the {p} [dark|bright|well lit]?",
         "Is it too [dark|bright] in the {p}?", "How much light is there in the {p}?",
@@ -79,15 +80,15 @@ FEEL_ASK = {
         "How much light does the {p} get?",
         "Check how [dark|bright] it is in the {p}.", "How many lux in the {p}?",
         "Is the {p} bright enough [to read|for plants]?",
-    ),
-    "noise": (
+    )),
+    "noise": grown("noise", (
         "How loud is it in the {p}?", "Is it loud in the {p}?", "How noisy is the {p}?",
         "Is it [noisy|quiet] in the {p}?", "How loud is the {p}?", "How quiet is it in the {p}?",
         "Is the {p} [quiet|noisy|too loud]?", "How many decibels are there in the {p}?",
         "Tell me how [loud|noisy] it is in the {p}.", "How many dB in the {p}?",
         "Is it too loud in the {p}?", "How much noise is there in the {p}?",
         "Check how loud it is in the {p}.", "How noisy is it in the {p}?",
-    ),
+    )),
     "pressure": (
         "What does the barometer in the {p} say?", "Read the barometer in the {p}.",
         "How many hPa are there in the {p}?", "Check the barometer in the {p}.",
@@ -113,7 +114,7 @@ FEEL_ASK = {
         "How dry is the soil in the {p}?", "Do the plants in the {p} need water?",
         "Does the {p} need watering?"),
 }
-SENSE_PLAIN = (
+SENSE_PLAIN = grown("SENSE_PLAIN", (
     "What is the {q}?", "What's the {q}?", "Read the {q}.", "Tell me the {q}.",
     "Check the {q}.",
     "How high is the {q}?", "Measure the {q}[| now].", "Get the {q}.",
@@ -135,8 +136,8 @@ SENSE_PLAIN = (
     "Update me on the {q}.", "Any idea what the {q} is?", "What about the {q}?",
     "What value does the {q} have?", "The {q}, please.", "Please give me the {q}.",
     "May I have the {q}?", "What is the {q} in here?", "What {q} does the sensor measure?",
-)
-SWITCH_ON = (
+))
+SWITCH_ON = grown("SWITCH_ON", (
     "Turn on the {d}.", "Switch on the {d}.", "Turn the {d} on.", "Switch the {d} on.",
     "Put the {d} on.",
     "Can you turn on the {d}?", "Start the {d}.", "I need the {d} on.",
@@ -169,8 +170,8 @@ SWITCH_ON = (
     "The {d} [must|has to|needs to] be on.", "The {d} needs to run.", "Change the {d} to on.",
     "Set the {d} on.", "Energize the {d}.", "Put on the {d}.", "Flip the {d} on.",
     "Keep the {d} on.", "Leave the {d} on.",
-)
-SWITCH_OFF = (
+))
+SWITCH_OFF = grown("SWITCH_OFF", (
     "Turn off the {d}.", "Switch off the {d}.", "Turn the {d} off.",
     "Switch the {d} off.", "Put the {d} off.",
     "Can you turn off the {d}?", "Stop the {d}.", "I don't need the {d} any more.",
@@ -201,8 +202,8 @@ SWITCH_OFF = (
     "Don't let the {d} run.", "The {d} is on, turn it off.", "The {d} is still on; switch it off.",
     "The {d} [must|has to|needs to] be off.", "The {d} needs to stop.", "Change the {d} to off.",
     "Flip the {d} off.", "Keep the {d} off.", "Leave the {d} off.",
-)
-LIGHT_ASK = (
+))
+LIGHT_ASK = grown("LIGHT_ASK", (
     "Turn {s} the light in the {p}.", "Switch the light in the {p} {s}.",
     "Light {s} in the {p}.",
     "Turn the light {s} in the {p}.", "Can you turn {s} the {p} light?",
@@ -228,18 +229,22 @@ LIGHT_ASK = (
     "The light in the {p}: {s}, please.", "Change the light in the {p} to {s}.",
     "Go and turn the light in the {p} {s}.", "Have the light in the {p} {s}.",
     "Flip the light in the {p} {s}.", "Turn the light of the {p} {s}.",
-)
-LIGHT_ON = ("Light up the {p}.", "Light the {p}.", "I need light in the {p}.",
-            "Make light in the {p}.", "Let there be light in the {p}.", "Lighten the {p}.",
-            "Can we have light in the {p}?", "It is too dark in the {p}, turn on the light.",
-            "It's dark in the {p}; switch the light on.", "Some light in the {p}, please.",
-            "Illuminate the {p}.", "I want light in the {p}.")
-LIGHT_OFF = ("Make the {p} dark.", "Darken the {p}.", "No light in the {p}, please.",
-             "I don't need light in the {p} any more.", "Put out the light in the {p}.",
-             "Kill the lights in the {p}.", "The {p} should be dark.", "Cut the light in the {p}.",
-             "Nobody is in the {p}, turn off the light.", "Shut off the lights in the {p}.",
-             "It's too bright in the {p}; switch the light off.", "I want it dark in the {p}.")
-DEVICE_STATE = (
+))
+LIGHT_ON = grown("LIGHT_ON", (
+    "Light up the {p}.", "Light the {p}.", "I need light in the {p}.",
+    "Make light in the {p}.", "Let there be light in the {p}.", "Lighten the {p}.",
+    "Can we have light in the {p}?", "It is too dark in the {p}, turn on the light.",
+    "It's dark in the {p}; switch the light on.", "Some light in the {p}, please.",
+    "Illuminate the {p}.", "I want light in the {p}.",
+))
+LIGHT_OFF = grown("LIGHT_OFF", (
+    "Make the {p} dark.", "Darken the {p}.", "No light in the {p}, please.",
+    "I don't need light in the {p} any more.", "Put out the light in the {p}.",
+    "Kill the lights in the {p}.", "The {p} should be dark.", "Cut the light in the {p}.",
+    "Nobody is in the {p}, turn off the light.", "Shut off the lights in the {p}.",
+    "It's too bright in the {p}; switch the light off.", "I want it dark in the {p}.",
+))
+DEVICE_STATE = grown("DEVICE_STATE", (
     "Is the {d} on?", "Is the {d} off?", "Is the {d} running?", "Is the {d} [still|already] on?",
     "Is the {d} [on or off|off or on]?", "Is the {d} switched on?", "Is the {d} turned off?",
     "Is the {d} active?", "Does the {d} run?", "Has the {d} been turned [on|off]?",
@@ -251,8 +256,8 @@ DEVICE_STATE = (
     "Could you check if the {d} is running?", "Did I turn off the {d}?", "Look if the {d} is on.",
     "Did I forget to turn off the {d}?", "Have I switched the {d} off?", "{d} state",
     "Find out if the {d} is on.", "Is the {d} [working|in use] right now?", "is {d} on",
-)
-OPENING_STATE = (
+))
+OPENING_STATE = grown("OPENING_STATE", (
     "Is the {o} in the {p} open?", "Is the {p} {o} open?", "Is the {o} of the {p} closed?",
     "Is the {o} in the {p} [closed|shut]?", "Is the {p} {o} [closed|shut]?",
     "Is the {o} in the {p} [still|already] open?", "Is the {p} {o} open or closed?",
@@ -266,4 +271,5 @@ OPENING_STATE = (
     "I want to know if the {p} {o} is closed.", "How is the {o} in the {p}, open or closed?",
     "I wonder if the {o} of the {p} is open.", "can u see if the {p} {o} is open",
     "Did someone leave the {o} in the {p} open?", "Is any {o} open in the {p}?",
-)
+))
+LOCK_STATE = grown("LOCK_STATE", ())

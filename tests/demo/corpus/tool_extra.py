@@ -1,7 +1,7 @@
 """Tools that tell a state, remind, and keep a list (see tool_kinds.py)."""
 import tool_says as say
 from grammar import Context
-from tool_asks import DEVICE_STATE, OPENING_STATE
+from tool_asks import DEVICE_STATE, LOCK_STATE, OPENING_STATE
 from tool_kinds import (DEVICE_KEYS, PLACE_KEYS, Request, Tool, done, function, name_of, number,
                         text)
 from tool_names import names
@@ -58,6 +58,32 @@ def opening(ctx: Context) -> Tool:
                         "Asks the contact of a {o}.", "Gives the state of a {o}."))
     return Tool(thing, function(name, describe.replace("{o}", thing),
                                 **{key: text(ctx, ("Which room", "Where"))}), request)
+
+
+def is_locked(ctx: Context) -> Tool:
+    """Tells if a door is locked."""
+    key = ctx.one(PLACE_KEYS)
+    name = name_of(ctx, ("get", "check", "read", "query", "is", "show", "fetch"),
+                   ("lock_state", "locked", "lock_status", "door_locked", "bolt_state",
+                    "lock_sensor"))
+    called = names(ctx, "place")
+
+    def request(ctx: Context) -> Request:
+        place, locked = called.one(ctx), ctx.chance(0.5)
+        word = "locked" if locked else "unlocked"
+        truth = "true" if locked else "false"
+        says = called.said(ctx, ctx.ask(LOCK_STATE, p=place), place)
+        result = ctx.one((f'{{"state":"{word}"}}', f'{{"locked":{truth}}}', word, f'"{word}"',
+                          f'{{"locked": {truth}}}', f'{{"ok":true,"value":"{word}"}}',
+                          f'{{"lock":"{word}"}}', f'{{"ok":true,"locked":{truth}}}',
+                          f'{{"door":"{place}","lock":"{word}"}}', f"lock: {word}"))
+        door = f"door of {place}" if called.bare else f"{place} door"
+        return Request(says, {key: place}, f"the lock of the {door}", result,
+                       f"The {door} is {word}.")
+    describe = ctx.one(("Tells if a door is locked.", "State of a lock.", "Is a door locked?",
+                        "Locked or unlocked: a door.", "Gives the state of a door's lock."))
+    parts = {key: text(ctx, ("Which door", "Which room"))}
+    return Tool("lock state", function(name, describe, **parts), request)
 
 
 def chore(ctx: Context) -> str:

@@ -234,7 +234,7 @@ def switched(ctx: Context, on: bool, called: Names, device: str) -> tuple[str, s
     it = called.the(device)
     answers = (f"Done: {it} is {state}.", f"I turned {it} {state}.",
                f"The {device} is {state} now.")
-    return called.said(ctx, says, device), ctx.one(answers[:2] if called.bare else answers)
+    return called.said(ctx, says, device), ctx.answer(answers[:2] if called.bare else answers)
 
 
 def on_off(ctx: Context) -> tuple[dict[str, Any], dict[bool, Any]]:

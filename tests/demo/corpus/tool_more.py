@@ -2,7 +2,7 @@
 import tool_says as say
 from grammar import Context, a_date
 from task_words import made_up
-from tool_extra import chore, is_on, list_item, opening, reminder
+from tool_extra import chore, is_on, is_locked, list_item, opening, reminder
 from tool_kinds import (Request, Tool, done, function, light, name_of, number, sense, sensor,
                         switch, text, turn)
 from tool_levels import device_level, device_mode, heating, level
@@ -204,7 +204,8 @@ def lock(ctx: Context) -> Tool:
         if "door" in says and "door of" not in says and not called.bare and ctx.chance(0.15):
             place, known = ctx.one(("front", "back", "side", "main", "cellar", "glass")), place
             says = says.replace(known, place)
-        says = says[0].upper() + says[1:]
+        if not says.startswith(place):  # a name is to be copied as it is
+            says = says[0].upper() + says[1:]
         word = "locked" if on else "unlocked"
         door = f"door of {place}" if called.bare else f"{place} door"
         arguments = {key: place, state: yes if on else no}
@@ -333,8 +334,8 @@ KINDS = ((14, sense), (8, sensor), (12, switch), (4, lambda ctx: turn(ctx, True)
          (4, lambda ctx: turn(ctx, False)),
          (7, light), (12, level), (8, clock), (4, calendar), (5, message), (4, lock), (4, music),
          (4, weather),
-         (3, dice), (4, color), (4, move), (9, status), (4, is_on), (3, opening), (4, reminder),
-         (2, list_item), (6, device_level), (3, device_mode), (4, heating))
+         (3, dice), (4, color), (4, move), (9, status), (4, is_on), (4, opening), (2, is_locked),
+         (4, reminder), (2, list_item), (6, device_level), (3, device_mode), (4, heating))
 # Kinds that may serve one another's requests: never beside each other in one conversation.
 ALIKE = ({"switch", "turn_on", "light", "color", "fan speed"}, {"switch", "turn_off", "light"},
          {"sensor", "temperature", "weather", "thermostat"},
@@ -348,6 +349,8 @@ ALIKE = ({"switch", "turn_on", "light", "color", "fan speed"}, {"switch", "turn_
          {"uptime", "time"}, {"current", "time"}, {"reminder", "timer"}, {"reminder", "message"},
          {"heating", "thermostat", "temperature", "sensor", "weather"}, {"door", "door state"},
          {"device state", "status", "mode", "fan state"}, {"door", "lock"}, {"reminder", "list"},
+         {"lock state", "lock"}, {"lock state", "door"}, {"lock state", "door state"},
+         {"lock state", "device state"},
          {"device mode", "mode"}, {"track", "music", "playlist"}, {"owner", "user name"},
          {"heating", "device level"}, {"tide level", "water level"}, {"rainfall", "weather"},
          {"elevation", "altitude"}, {"device mode", "switch"}, {"window", "blinds"},

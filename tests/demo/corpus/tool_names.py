@@ -22,6 +22,16 @@ TITLE_HEADS = ("Song for", "Waltz of the", "Dance of the", "Ballad of the", "Ret
                "Lullaby for a", "Where Is the", "Call Me", "A")
 TITLES = ("Mum", "Dad", "Grandma", "Grandpa", "Aunt Mia", "Uncle Ben", "Dr. Klein", "Mrs. Hill",
           "Mr. Brown", "Ms. Vega", "Professor Lund", "Captain Nilsen", "Nurse Okoye", "Coach Reed")
+SURNAMES = ("Hall", "Berg", "Costa", "Ito", "Novak", "Silva", "Weber", "Moreau", "Lind", "Park",
+            "Adler", "Brandt", "Carver", "Duran", "Egan", "Fox", "Grant", "Haas", "Ivanov",
+            "Jansen")
+# Parts of a place that is named by its number, and what stands in such a place.
+PARTS = ("server rack", "corner", "closet", "cabinet", "wine rack", "entrance", "back wall",
+         "shelf", "top shelf", "north side", "cupboard", "storage", "freezer", "tool chest",
+         "wardrobe",
+         "north corner", "locker", "rack", "incubator", "display case", "loft", "annex", "vault")
+KINDS_OF = ("water", "steam", "oil", "air", "ceiling", "wall", "floor", "desk", "window", "door",
+            "exhaust", "reading", "backup", "spare", "test", "signal", "cooling", "feed", "belt")
 ON_PLACES = ("balcony", "roof", "terrace", "porch", "patio", "landing", "deck", "veranda",
              "driveway", "rooftop", "first floor", "ground floor", "top floor", "upper deck")
 
@@ -38,17 +48,29 @@ def bare_name(ctx: Context, sort: str) -> str:
     if ctx.chance(0.3):
         return f"{ctx.one(NAMES)}'s {ctx.one(OWNED if sort == 'place' else THINGS)}"
     name = f"{ctx.one(ROOMS if sort == 'place' else NUMBERED)} {mark(ctx)}"
+    if ctx.chance(0.3):  # room 12 server rack, zone B fan, room 12 ceiling fan
+        thing = ctx.one(PARTS if sort == "place" else THINGS)
+        kind = ctx.one(KINDS_OF) + " " if sort != "place" and ctx.chance(0.4) else ""
+        name = f"{ctx.one(ROOMS)} {mark(ctx)} {kind}{thing}"
     return name[0].upper() + name[1:] if ctx.chance(0.2) else name
 
 
 def noun_name(ctx: Context, sort: str) -> str:
     """A rare name of two or three words that takes an article: blue room, attic fan."""
     invented = not ctx.held and ctx.chance(0.12)
-    if sort == "place":
+    before = ""
+    if ctx.chance(0.25):  # a word more, any: small wild kitchen, north river pump
+        before = ctx.one(COLORS + PLACE_ADJECTIVES + SIDES if sort == "place" else COLORS) + " "
+    if ctx.chance(0.3):
+        first = before + (made_up(ctx, 8) if invented else ctx.one(COMMON))
+    elif sort == "place":
         first = made_up(ctx, 8) if invented else ctx.one(COLORS + PLACE_ADJECTIVES + SIDES)
+    else:
+        first = before + (made_up(ctx, 8) if invented else ctx.one(COLORS + SIDES + PLACES * 2))
+    if sort == "place":
         return f"{first} {ctx.one(PLACES + ROOMS + ('wing', 'tower', 'corridor', 'annex'))}"
-    first = made_up(ctx, 8) if invented else ctx.one(COLORS + SIDES + PLACES + PLACES)
-    return f"{first} {ctx.one(THINGS)}"
+    kind = ctx.one(KINDS_OF) + " " if ctx.chance(0.2) else ""
+    return f"{first} {kind}{ctx.one(THINGS)}"
 
 
 def song_name(ctx: Context) -> str:
@@ -68,13 +90,19 @@ def town_name(ctx: Context) -> str:
                     f"{name} {ctx.one(('Bay', 'Falls', 'Hill', 'Springs', 'Beach', 'Valley'))}"))
 
 
-RARE = {"song": song_name, "city": town_name}
+def full_name(ctx: Context) -> str:
+    """A person by two names, or three."""
+    middle = f" {chr(ord('A') + ctx.rng.randrange(26))}." if ctx.chance(0.1) else ""
+    return f"{ctx.one(NAMES)}{middle} {ctx.one(SURNAMES)}"
+
+
+RARE = {"song": song_name, "city": town_name, "person": full_name}
 LISTS = {"song": SONGS, "city": CITIES, "place": PLACES, "device": DEVICES, "person": NAMES}
 
 
 def rare(ctx: Context, sort: str) -> str:
     """A rare name; one in HELD is for questions alone."""
-    if sort == "person":
+    if sort == "person" and ctx.chance(0.5):
         return ctx.one(TITLES)
     for _ in range(200):
         name = RARE[sort](ctx) if sort in RARE else noun_name(ctx, sort)
@@ -89,7 +117,9 @@ def invent(ctx: Context, sort: str) -> str:
     name = made_up(ctx, 9)
     if sort in ("person", "city", "song"):
         name = name[0].upper() + name[1:]
-    return f"{name} {made_up(ctx, 6)}" if sort in ("song", "device") and ctx.chance(0.2) else name
+    if sort == "person":
+        return f"{name} {ctx.one(SURNAMES)}" if ctx.chance(0.2) else name
+    return f"{name} {made_up(ctx, 6)}" if ctx.chance(0.25) else name
 
 
 @dataclasses.dataclass
@@ -109,7 +139,7 @@ class Names:
         chance = ctx.rng.random()
         if chance < 0.14 and not ctx.held:
             return invent(ctx, self.sort)
-        return rare(ctx, self.sort) if chance < 0.32 else ctx.one(LISTS[self.sort])
+        return rare(ctx, self.sort) if chance < 0.40 else ctx.one(LISTS[self.sort])
 
     def said(self, ctx: Context, text: str, name: str) -> str:
         """What the user says, with "on the balcony", and without "the" before a bare name."""

@@ -1,6 +1,7 @@
 """What users say to tools that set numbers and modes, tell, send, play and move."""
+from tool_words import grown
 
-VOLUME = (
+VOLUME = grown("VOLUME", (
     "Set the volume to {n}.", "Volume {n}, please.", "Turn the volume to {n}.",
     "Make the volume {n}.", "Change the volume to {n}.",
     "Put the volume at {n}.", "I want volume {n}.", "volume {n}",
@@ -12,8 +13,8 @@ VOLUME = (
     "I need the volume at {n}.", "Set volume level {n}.", "vol {n}", "Make it volume {n}.",
     "Go to volume {n}.", "Lower the volume to {n}.", "Raise the volume to {n}.",
     "Use volume {n}.", "can u set the volume to {n}", "Volume on {n}.", "Volume: {n}",
-)
-FAN = (
+))
+FAN = grown("FAN", (
     "Set the fan speed to {n}.", "Fan speed {n}.", "Let the fan run at speed {n}.",
     "Set the fan to {n}.", "Change the fan speed to {n}.",
     "Put the fan on level {n}.", "fan to {n}",
@@ -27,8 +28,8 @@ FAN = (
     "The fan should be on level {n}.", "Adjust the fan to {n}.", "I'd like the fan on {n}.",
     "Use fan speed {n}.", "Let the fan spin at level {n}.", "Make the fan speed {n}.",
     "Move the fan [up|down] to {n}.", "Get the fan to level {n}.",
-)
-BRIGHTNESS = (
+))
+BRIGHTNESS = grown("BRIGHTNESS", (
     "Set the brightness to {n} percent.", "Dim the light to {n} percent.", "Brightness {n}.",
     "Dim to {n}.",
     "Make the brightness {n} percent.", "Change the brightness to {n}.",
@@ -43,8 +44,8 @@ BRIGHTNESS = (
     "Bring the brightness to {n} percent.", "Set the dimmer to {n}.", "Dimmer on {n}.",
     "Lower the brightness to {n}.", "Raise the brightness to {n} percent.",
     "Make the light {n} percent bright.", "Put the light on {n} percent.", "dim {n}",
-)
-THERMOSTAT = (
+))
+THERMOSTAT = grown("THERMOSTAT", (
     "Set the thermostat to {n}.", "Set the heating to {n} degrees.", "Heat to {n} degrees.",
     "Thermostat {n}.",
     "Make it {n} degrees.", "Change the thermostat to {n} degrees.", "I want {n} degrees.",
@@ -59,8 +60,8 @@ THERMOSTAT = (
     "The thermostat should be at {n}.", "I need {n} degrees in here.", "{n} degrees, please.",
     "Raise the heating to {n} degrees.", "Lower the heating to {n}.", "thermostat: {n}",
     "Regulate the temperature to {n} degrees.", "Let it be {n} degrees in here.",
-)
-BLINDS = (
+))
+BLINDS = grown("BLINDS", (
     "Open the blinds to {n} percent.", "Set the blinds to {n}.", "Blinds {n} percent.",
     "Move the blinds to {n} percent.",
     "Put the blinds at {n} percent.", "Make the blinds {n} percent open.",
@@ -73,8 +74,8 @@ BLINDS = (
     "I'd like the blinds at {n} percent.", "Drive the blinds to {n}.", "Let the blinds go to {n}.",
     "Bring the blinds to {n} percent.", "Adjust the blinds to {n}%.", "Pull the blinds to {n}.",
     "Change the blinds to {n} percent.", "I need the blinds at {n} percent.", "blinds: {n}%",
-)
-TIMER = (
+))
+TIMER = grown("TIMER", (
     "Set a timer for {n} minutes.", "Timer {n} minutes.", "Start a timer of {n} minutes.",
     "Remind me in {n} minutes.",
     "Wake me in {n} minutes.", "Call me in {n} minutes.", "Count down {n} minutes.",
@@ -91,8 +92,8 @@ TIMER = (
     "I want to be woken in {n} minutes.", "I'd like a timer for {n} minutes.",
     "New timer: {n} minutes.", "Run a timer for {n} minutes.", "Time {n} minutes for me.",
     "My tea needs {n} minutes, set a timer.", "The eggs need {n} minutes; start the timer.",
-)
-HEATING = (
+))
+HEATING = grown("HEATING", (
     "Set the heating in the {p} to {n} degrees.", "Set the {p} to {n} degrees.", "{p} to {n}",
     "Heat the {p} to {n} degrees.", "Make it {n} degrees in the {p}.", "{p} {n} degrees",
     "Put the heating in the {p} on {n}.", "Turn the heating in the {p} [up|down] to {n}.",
@@ -103,8 +104,8 @@ HEATING = (
     "Change the temperature in the {p} to {n}.", "I'd like it to be {n} degrees in the {p}.",
     "Set the target for the {p} to {n} degrees.", "Let the {p} have {n} degrees.",
     "Adjust the {p} thermostat to {n}.", "Bring the {p} to {n} degrees.",
-)
-DEVICE_LEVEL = (
+))
+DEVICE_LEVEL = grown("DEVICE_LEVEL", (
     "Put the {d} on level {n}.", "Put the {d} on {n}.", "Set the {d} to {n}.", "{d} to {n}",
     "Set the {d} to level {n}.", "Turn the {d} to {n}.", "Turn the {d} [up|down] to {n}.",
     "Put the {d} at {n}.", "Run the {d} at {n}.", "Run the {d} at level {n}.", "{d}: {n}",
@@ -115,8 +116,8 @@ DEVICE_LEVEL = (
     "I'd like the {d} on {n}.", "Switch the {d} to level {n}.", "Have the {d} at level {n}.",
     "Level {n} for the {d}.", "Use level {n} for the {d}.", "Move the {d} [up|down] to {n}.",
     "{d} level {n}", "Set the level of the {d} to {n}.", "The {d} on {n}, please.",
-)
-DEVICE_MODE = (
+))
+DEVICE_MODE = grown("DEVICE_MODE", (
     "Set the {d} to {m}.", "Put the {d} on {m}.", "Put the {d} in {m} mode.", "{d} to {m}",
     "Switch the {d} to {m}.", "Turn the {d} to {m}.", "Change the {d} to {m}.", "{d} {m}",
     "I want the {d} [on|at|in] {m}.", "Run the {d} on {m}.", "The {d} should be on {m}.",
@@ -124,8 +125,8 @@ DEVICE_MODE = (
     "Let the {d} run on {m}.", "Set the mode of the {d} to {m}.", "Use {m} for the {d}.",
     "I'd like the {d} on {m}.", "{m} for the {d}, please.", "Have the {d} on {m}.",
     "Switch the {d} to {m} mode.", "Make the {d} go to {m}.", "The {d} on {m}, please.",
-)
-TIME = (
+))
+TIME = grown("TIME", (
     "What time is it?", "What's the time?", "How late is it?",
     "Tell me the time.", "Do you know the time?",
     "Can you tell me the time?", "time?", "What does the clock say?",
@@ -142,8 +143,8 @@ TIME = (
     "what time is it where you are", "What does your clock show?", "Say what time it is.",
     "Get the time.", "May I know the time?", "I forgot my watch, what time is it?",
     "What is the time of day?", "Is it already noon?", "Is it past midnight yet?",
-)
-DATE = (
+))
+DATE = grown("DATE", (
     "What is the date?", "What day is it?", "Tell me the date.",
     "Which date is it?", "What's today's date?",
     "Today's date?", "Do you know the date?", "Check the date.",
@@ -157,8 +158,8 @@ DATE = (
     "Do you know what day it is?", "What does the calendar say?", "Look at the calendar.",
     "I forgot the date.", "Get today's date.", "Any idea what the date is?", "date today",
     "What day of the month is it?", "May I know today's date?", "Say what day it is.",
-)
-STATUS = (
+))
+STATUS = grown("STATUS", (
     "What is the {q}?", "What's the {q}?", "Tell me the {q}.", "Check the {q}.",
     "Show me the {q}.", "Get the {q}.",
     "{q}?", "I need the {q}.", "Give me the {q}.", "Read the {q}.",
@@ -173,8 +174,8 @@ STATUS = (
     "Display the {q}.", "How's the {q}?", "How is the {q} [now|today]?", "What about the {q}?",
     "Is the {q} [OK|all right|normal]?", "Any idea what the {q} is?", "The {q}, please.",
     "May I have the {q}?", "Update me on the {q}.", "What does it say for the {q}?",
-)
-MESSAGE = (
+))
+MESSAGE = grown("MESSAGE", (
     "Tell {n} that {s}.", "Write to {n} that {s}.", "Send {n} the message: {s}",
     "Let {n} know that {s}.",
     "Message {n} that {s}.", "Send a message to {n}: {s}",
@@ -189,14 +190,14 @@ MESSAGE = (
     "Write \"{s}\" to {n}.", "Text \"{s}\" to {n}.", "Message for {n}: {s}", "Notify {n} that {s}.",
     "Let {n} know: {s}", "can u tell {n} that {s}", "Report to {n} that {s}.",
     "Post a message to {n} that {s}.", "Give {n} the message that {s}.", "text {n} {s}",
-)
-MESSAGE_ORDER = (
+))
+MESSAGE_ORDER = grown("MESSAGE_ORDER", (
     "Tell {n} to {s}.", "Ask {n} to {s}.", "Write to {n} to {s}.", "Text {n} to {s}.",
     "Can you tell {n} to {s}?", "Could you ask {n} to {s}?", "Message {n} to {s}.",
     "I want {n} to {s}, send a message.", "Send {n} a message to {s}.", "Please tell {n} to {s}.",
     "Let {n} know to {s}.", "Send {n} a text to {s}.", "I'd like you to ask {n} to {s}.",
-)
-REMIND = (
+))
+REMIND = grown("REMIND", (
     "Remind me in {n} minutes to {s}.", "Remind me to {s} in {n} minutes.", "In {n} minutes, {s}.",
     "Set a reminder in {n} minutes: {s}", "Reminder in {n} minutes: {s}", "remind me: {s}, {n} min",
     "Can you remind me in {n} minutes to {s}?", "Could you remind me to {s} in {n} minutes?",
@@ -207,8 +208,8 @@ REMIND = (
     "I'd like a reminder in {n} minutes to {s}.", "New reminder: {s}, in {n} minutes.",
     "I want to be reminded to {s} in {n} minutes.", "After {n} minutes, remind me to {s}.",
     "Add a reminder to {s} {n} minutes from now.", "Remind me {n} minutes from now to {s}.",
-)
-LIST_ADD = (
+))
+LIST_ADD = grown("LIST_ADD", (
     "Add {s} to the {l} list.", "Put {s} on the {l} list.", "Put {s} on my {l} list.",
     "Add {s} to my {l} list.", "{s} on the {l} list", "Add {s}[| to the list].",
     "Put {s} on the list.", "We need {s}, add it to the {l} list.", "Write {s} on the {l} list.",
@@ -217,8 +218,8 @@ LIST_ADD = (
     "The {l} list needs {s}.", "I'm out of {s}, put it on the list.", "New item: {s}",
     "Don't forget {s} on the {l} list.", "Enter {s} in the {l} list.",
     "Append {s} to the {l} list.",
-)
-LOCK_DOOR = (
+))
+LOCK_DOOR = grown("LOCK_DOOR", (
     "{v} the {p} door.", "{v} the door of the {p}.", "Please {v} the {p} door.",
     "Can you {v} the {p} door?",
     "{v} the {p}.", "I want you to {v} the {p} door.",
@@ -233,15 +234,15 @@ LOCK_DOOR = (
     "Let's {v} the {p} door.", "Remember to {v} the {p} door.", "Will you {v} the {p}?",
     "{v} the door to the {p}.", "Can you {v} the door to the {p}?", "Go ahead and {v} the {p}.",
     "I would like to {v} the {p}.", "I want to {v} the {p} door.",
-)
-LOCKED = (
+))
+LOCKED = grown("LOCKED", (
     "The {p} door should be {v}.", "I want the {p} {v}.", "I want the {p} door {v}.",
     "The {p} should be {v}.", "I need the {p} {v}.", "Have the {p} door {v}.", "{p} door {v}",
     "The door of the {p} has to be {v}.", "I'd like the {p} {v}.", "See that the {p} is {v}.",
     "Make sure the {p} is {v}.", "Make sure that the {p} door is {v}.", "Keep the {p} {v}.",
     "The {p} must be {v}.", "Set the {p} door to {v}.", "Set the {p} to {v}.",
-)
-MUSIC = (
+))
+MUSIC = grown("MUSIC", (
     "Play {s}.", "Play the song {s}.", "I want to hear {s}.", "Put on {s}.",
     "Start {s}.", "Can you play {s}?",
     "Let me hear {s}.", "Play me {s}.", "Music: {s}",
@@ -255,8 +256,8 @@ MUSIC = (
     "Let me listen to {s}.", "Give me {s}.", "Start the song {s}.", "Start playing {s}.",
     "I need to hear {s} now.", "How about {s}? Play it.", "My favourite song is {s}, play it.",
     "Do you have the song {s}? Play it.", "The song {s}, please.", "Next song: {s}",
-)
-WEATHER = (
+))
+WEATHER = grown("WEATHER", (
     "What is the weather in {c}?", "How is the weather in {c}?",
     "Weather in {c}?", "Tell me the weather in {c}.",
     "What's the weather like in {c}?", "Check the weather in {c}.",
@@ -277,8 +278,8 @@ WEATHER = (
     "I am going to {c}, how is the weather there?", "I'm flying to {c}; what's the weather like?",
     "How is the sky over {c}?", "What is it like outside in {c}?", "forecast for {c}",
     "Will it rain in {c}?", "What sort of weather do they have in {c}?",
-)
-DICE = (
+))
+DICE = grown("DICE", (
     "Roll {n} dice.", "Throw {n} dice.", "Can you roll {n} dice?",
     "{n} dice, please.", "I want to roll {n} dice.",
     "Give me a roll of {n} dice.", "Toss {n} dice.", "Let {n} dice roll.",
@@ -289,8 +290,8 @@ DICE = (
     "For our game, roll {n} dice.", "My turn: roll {n} dice.", "Do a {n} dice roll.",
     "Cast {n} dice.", "Throw the dice: {n} of them.", "I want a throw of {n} dice.",
     "What do {n} dice show if you roll them?", "Roll me {n} dice.", "Shake {n} dice.",
-)
-COLOR = (
+))
+COLOR = grown("COLOR", (
     "Make the lamp {c}.", "Set the color to {c}.", "Change the colour to {c}.",
     "I want {c} light.", "Turn the LED {c}.",
     "Let the LED shine {c}.", "The lamp should be {c}.", "Color {c}, please.",
@@ -304,8 +305,8 @@ COLOR = (
     "Give me {c} light.", "Shine in {c}.", "Light the LED in {c}.", "Use {c} for the lamp.",
     "Go {c}.", "{c} light, please.", "The color should be {c}.", "Paint the light {c}.",
     "Colour: {c}", "I would prefer {c}.", "Let the light turn {c}.", "Pick {c} as the color.",
-)
-MOVE = (
+))
+MOVE = grown("MOVE", (
     "Go {n} steps {w}.", "Move {n} steps {w}.", "Walk {w} {n} steps.",
     "Drive {n} steps {w}.", "{n} steps {w}",
     "Move the robot {n} steps {w}.", "Take {n} steps {w}.",
@@ -320,4 +321,4 @@ MOVE = (
     "I want you to go {n} steps {w}.", "I want the robot {n} steps further {w}.",
     "Send the robot {w} {n} steps.", "Head {w} for {n} steps.", "Robot, {n} steps {w}!",
     "Steer the robot {n} steps {w}.", "{n} steps to go: {w}.",
-)
+))
