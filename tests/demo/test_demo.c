@@ -26,7 +26,8 @@ enum path { PATH_PREFILL, PATH_DECODE, PATH_SAVED, PATH_VULKAN, PATH_COUNT };
 static const char *const path_names[PATH_COUNT] = {"prefill", "token by token", "saved and loaded",
                                                    "vulkan"};
 
-static const char *model_path, *save_path = OSL_BINARY_DIR "/tests/demo.save";
+static const char *model_path;
+static char save_path[4096]; /* of this process: several run at a time */
 static bool on_vulkan;
 static uint32_t every = 1;
 static FILE *dump;
@@ -298,6 +299,7 @@ static void demo_on_vulkan_is_the_same(void **state)
     (void)state;
     ask_all(PATH_PREFILL);
     ask_all(PATH_VULKAN);
+    unlink(save_path);
     questions_have_the_same_text(PATH_VULKAN);
 }
 
@@ -327,6 +329,7 @@ int main(int argc, char **argv)
         return 1;
     }
     model_path = argv[1];
+    snprintf(save_path, sizeof save_path, "%s/tests/demo-%ld.save", OSL_BINARY_DIR, (long)getpid());
     on_vulkan = strncmp(argv[3], "vulkan", 6) == 0;
     if (strchr(argv[3], '/') != NULL) {
         every = (uint32_t)strtoul(strchr(argv[3], '/') + 1, NULL, 10);
