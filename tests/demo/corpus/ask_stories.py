@@ -3,6 +3,7 @@
 The held-out wordings of ask_math.py and ask_sums.py stay what is asked: a story that comes out as
 one of these is drawn again (task_math.py).
 """
+from grammar import filled
 
 THING = ("[apples|coins|cards|screws|stones|pens|books|eggs|stamps|beads|nails|bulbs|rolls|cakes|"
          "tickets|nuts|cups|plates|balls|shells|buttons|candles|chairs|bricks|cables|seeds|plums|"
@@ -39,19 +40,9 @@ LEFT = ("[How many are left?|What is left?|How many remain?|How many stay?|How m
 EACH = ("[How many for each?|How many does each get?|What does each have?|How many each?|What is "
         "the share of one?|How many does one get?|How many go to each?|What is one share?|How many "
         "per head?|How much is it for one?|What does everybody get?]")
-
-
-def filled(templates: tuple[str, ...]) -> tuple[str, ...]:
-    """The templates with the word lists above in the place of their names."""
-    names = ("THING", "WHO", "HAS", "HAD", "LONG", "UNIT", "MONEY", "PRICED", "CROWD", "PLACE",
-             "HOLDERS", "HOLDER", "PEOPLE", "ALL", "LEFT", "EACH")
-    out = []
-    for text in templates:
-        for name in names:
-            text = text.replace(name, globals()[name])
-        out.append(text)
-    return tuple(out)
-
+WORDS = {"THING": THING, "WHO": WHO, "HAS": HAS, "HAD": HAD, "LONG": LONG, "UNIT": UNIT,
+         "MONEY": MONEY, "PRICED": PRICED, "CROWD": CROWD, "PLACE": PLACE, "HOLDERS": HOLDERS,
+         "HOLDER": HOLDER, "PEOPLE": PEOPLE, "ALL": ALL, "LEFT": LEFT, "EACH": EACH}
 
 ADD = filled((
     "HAS {a} THING and [get|buy|find|win|collect|receive|am given|pick up] {b} [more|others]. "
@@ -111,7 +102,7 @@ ADD = filled((
     "is?]", "[We are|There are] {a} [boys|men|adults|red ones] and {b} "
     "[girls|women|children|blue ones]. [How many are we?|ALL]",
     "[Our|The] PLACE has {a} CROWD, the [one next door|other|next] [has |]{b}. [Both?|ALL]",
-))
+), **WORDS)
 SUB = filled((
     "[A|The|My|This|Our] LONG [is|was|measures] {a} UNIT[| long| in length]. [I|We|Tom|Someone] "
     "[cut|saw|chop|break|take|snip|tear|trim|clip] off {b}[| UNIT| of it]. [How long is it "
@@ -182,7 +173,7 @@ SUB = filled((
     "of|of|from] [my|the|these] {a}[| MONEY]. LEFT", "[Tom|Anna|The other team] has {a} points, "
     "we have {b}. [How far ahead are they?|How many more have they got?|By how many do they "
     "lead?]",
-))
+), **WORDS)
 MUL = filled((
     "[One|A|Each|Every] HOLDER [has|holds|contains|takes|comes with] {a} THING. [How many do "
     "{b} have?|How many are in {b}[| HOLDERS]?|And {b} HOLDERS?|How many in {b} such "
@@ -224,7 +215,7 @@ MUL = filled((
     "{a} [on each|on every|in each|in every|per] HOLDER, {b} HOLDERS. ALL",
     "{a} [minutes|hours|UNIT] [a|per] [lap|round|day|trip], {b} [of them|laps|times]. [How many "
     "in all?|ALL]",
-))
+), **WORDS)
 DIV = filled((
     "{a} THING [for|to|among|between] {b} PEOPLE. EACH",
     "{b} PEOPLE [share|split|divide|get|want] {a} THING. EACH",
@@ -270,7 +261,7 @@ DIV = filled((
     "[Make|Form|Build] {b} [equal |][teams|groups|heaps|rows|parts] [of|from|out of] {a}[| "
     "PEOPLE| THING]. [How many in each?|How large is one?|How many has one?]",
     "How many {b}s [fit into|are there in|can be taken out of|come out of] {a}?",
-))
+), **WORDS)
 MORE = (
     "compare[|:] {a} [and|with|to|against|or] {b}", "[Compare|Rank|Order|Judge] these: {a}[,| "
     "and] {b}", "[compare|bigger|larger|greater|max|higher|more][:|] {a} [{b}|, {b}|or {b}|vs "

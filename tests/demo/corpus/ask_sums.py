@@ -1,8 +1,9 @@
 """Wordings: sums told as little stories, and with other words for the operation."""
+from grammar import filled
 
 THING = "[apples|coins|cards|screws|stones|pens|books|eggs|stamps|beads]"
 PEOPLE = "[children|friends|people|players|guests|teams|boxes|bags|tables]"
-MORE_ADD = tuple(text.replace("THING", THING) for text in (
+MORE_ADD = filled((
     "There are {a} THING in one box and {b} in another. How many in all?",
     "{a} THING lie here and {b} lie there. How many is that?",
     "I [found|bought|got|made] {a} THING, then {b} more. How many have I got?",
@@ -22,8 +23,8 @@ MORE_ADD = tuple(text.replace("THING", THING) for text in (
     "{a} [euros|dollars|cents] and {b} [euros|dollars|cents] make how much?",
     "Both together: {a} and {b}.", "{a} with another {b}, what is that?", "Tot up {a} and {b}.",
     "{b} added onto {a}", "Combine {a} and {b}.", "Total {a}, {b}", "{a} as well as {b}: how many?",
-))
-MORE_SUB = tuple(text.replace("THING", THING) for text in (
+), THING=THING)
+MORE_SUB = filled((
     "Of {a} THING I [sold|ate|lost|gave away|broke] {b}. How many remain?",
     "There are {a} THING, {b} fall off. How many stay?",
     "{a} THING but {b} are gone, what is left?", "Make {a} smaller by {b}.", "Cut {b} off {a}.",
@@ -40,8 +41,8 @@ MORE_SUB = tuple(text.replace("THING", THING) for text in (
     "There were {a} [birds|cars|people] and {b} went away. How many are there?",
     "{a}, and {b} taken off it: how much?", "Take {b} out of {a}.",
     "{a} without these {b}: how many?",
-))
-MORE_MUL = tuple(text.replace("THING", THING) for text in (
+), THING=THING)
+MORE_MUL = filled((
     "{a} rows of {b} THING, how many are these?", "{b} times {a} THING are how many?",
     "Each of {a} boxes has {b} THING. How many in all?",
     "A box holds {b} THING. How many do {a} hold?", "{a} packs with {b} THING each make how many?",
@@ -57,8 +58,8 @@ MORE_MUL = tuple(text.replace("THING", THING) for text in (
     "product: {a} and {b}", "Both multiplied, {a} and {b}.", "Let me have {a} times {b}.",
     "{a} multiplied with {b}", "A car has {b} [wheels|doors|seats]. How many have {a} cars?",
     "How many {b} [legs|wings|eyes] make on {a} animals?", "mul {a} {b}", "{a} groups of {b}",
-))
-MORE_DIV = tuple(text.replace("THING", THING).replace("PEOPLE", PEOPLE) for text in (
+), THING=THING)
+MORE_DIV = filled((
     "{a} THING for {b} PEOPLE, how many each?",
     "{b} PEOPLE want to share {a} THING. What has each?", "Deal {a} THING to {b} PEOPLE.",
     "Give {b} PEOPLE the same number of {a} THING.",
@@ -76,4 +77,4 @@ MORE_DIV = tuple(text.replace("THING", THING).replace("PEOPLE", PEOPLE) for text
     "Split {a} evenly by {b}.", "{a}:{b}=", "div {a} {b}", "{b} cost {a}. What does one cost?",
     "I need {a} in {b} days. How many a day?", "{a} pages in {b} days, how many a day?",
     "What is one of {b} parts of {a}?",
-))
+), THING=THING, PEOPLE=PEOPLE)

@@ -1,6 +1,6 @@
 """Wordings: a word turned round, its ends, several words spelled, words said again."""
-from words_asked import (ECHO_MORE, FIRST_AS, LAST_AS, REVERSE_MORE, SEVERAL_MORE,
-                         ends_as)
+from grammar import filled
+from words_asked import ECHO_MORE, ENDS_MORE, FIRST_AS, LAST_AS, REVERSE_MORE, SEVERAL_MORE
 
 ASK_REVERSE = (
     "Spell {w} backwards.", 'Spell "{w}" backwards.', "Reverse {w}.", 'Reverse the word "{w}".',
@@ -107,7 +107,7 @@ ASK_FIRST = (
     "{w} starts with which letter?", "{w} begins with what letter?",
     "The word {w} starts with which letter?", 'The word "{w}" begins with what?',
     "How does {w} begin: with which letter?", "For a quiz: which letter does {w} start with?",
-) + ends_as(FIRST_AS)
+) + filled(ENDS_MORE, **FIRST_AS)
 ASK_LAST = (
     'What is the last letter of "{w}"?', "Which letter does {w} end with?", "Last letter of {w}?",
     "What letter does {w} end in?", 'With which letter does "{w}" end?',
@@ -137,7 +137,7 @@ ASK_LAST = (
     "{w}: last letter?", "{w} ends with which letter?", "{w} ends in what letter?",
     "The word {w} ends with which letter?", 'The word "{w}" ends in what?',
     "How does {w} end: with which letter?", "For a quiz: which letter does {w} end with?",
-) + ends_as(LAST_AS)
+) + filled(ENDS_MORE, **LAST_AS)
 ASK_SEVERAL = (
     "Spell {l}.", "Spell these words: {l}", "How do you spell {l}?", "Please spell {l}.",
     "Can you spell {l}?", "Write {l} letter by letter.", "spell: {l}", "Letters of {l}?",

@@ -9,7 +9,7 @@ import functools
 import random
 import re
 import zlib
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterable, Iterator, Sequence
 
 HELD = 10
 DATES = 40  # a shard's system messages have one of these: training shares what they have in common
@@ -105,6 +105,21 @@ def texts(nodes: tuple[Any, ...]) -> Iterator[str]:
         yield from (head + rest for head in first)
 
 
+def filled(templates: Iterable[str], **words: str) -> tuple[str, ...]:
+    """The templates with words in the place of their names, in the order given."""
+    out = []
+    for text in templates:
+        for name, word in words.items():
+            text = text.replace(name, word)
+        out.append(text)
+    return tuple(out)
+
+
+def unless_held(new: str, old: str) -> str:
+    """The new text, but the old one where a list used so far holds the new one out."""
+    return old if bare(new) in held_texts else new
+
+
 def bare(text: str) -> str:
     """A wording without its case and its marks at the end."""
     return text.lower().rstrip("?.! ")
@@ -162,7 +177,7 @@ class Context:
         text = self.walk(parsed(self.one(held if self.held else training)))
         if not self.held and slips > 0:
             shaken = self.shaken(text, polite > 0)
-            text = text if bare(shaken) in held_texts else shaken
+            text = unless_held(shaken, text)
             slips *= 2
         if self.chance(slips):
             text = self.slip(text)

@@ -1,8 +1,9 @@
 """Wordings: instructions that ask for nothing in particular, as system messages mostly do."""
+from grammar import filled
 
 PLACE = "[house|lab|office|workshop|school|ship|farm|garage|small shop|server room]"
 WHO = "[assistant|helper|model|bot|chatbot|program|companion|console assistant]"
-PLAIN = tuple(text.replace("PLACE", PLACE).replace("WHO", WHO) for text in (
+PLAIN = filled((
     "You are a WHO.", "You are a [good|capable|reliable|careful|small|smart|modern] WHO.",
     "You are the WHO of a PLACE.", "You are the WHO in our PLACE.", "You work in a PLACE.",
     "You serve the people of a PLACE.", "You help in a PLACE.", "You assist the user.",
@@ -43,4 +44,4 @@ PLAIN = tuple(text.replace("PLACE", PLACE).replace("WHO", WHO) for text in (
     "Have a good day.", "Default instructions.", "No special instructions.", "none",
     "Take your time.", "Do your best.", "Try your best.", "Always do your best.",
     "Always tell the truth.", "Always help.", "Never lie.", "Never refuse to help.",
-))
+), PLACE=PLACE, WHO=WHO)

@@ -2,7 +2,7 @@
 from ask_math import ASK_ADD, ASK_CHAIN, ASK_DIV, ASK_LESS, ASK_MORE, ASK_MUL, ASK_SUB
 from ask_stories import STORIES
 from ask_sums import MORE_ADD, MORE_DIV, MORE_MUL, MORE_SUB
-from grammar import Context, bare, divided, held_texts, reserved
+from grammar import Context, divided, reserved, unless_held
 from harmony import Conversation
 
 NUMBERS = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
@@ -170,9 +170,8 @@ def wording(ctx: Context, key: str, a: object, b: object) -> str:
     templates = ASK[key]
     if not ctx.held and ctx.chance(STORIED):
         divided(templates)  # now its held-out wordings are known
-        story = ctx.any_of(STORIES[key])
-        if bare(story) not in held_texts:
-            templates = (story,)
+        story = unless_held(ctx.any_of(STORIES[key]), "")
+        templates = (story,) if story else templates
     return ctx.ask(templates, a=a, b=b)
 
 

@@ -100,22 +100,10 @@ ENDS_MORE = (
     "FIRST_letter({w})", 'FIRST("{w}")', "FIRST({w})", "FIRST letter of ({w})",
     "FIRST letter of '{w}'",
 )
-FIRST_AS = (("BEGINNING", "beginning"), ("STARTS", "starts with"), ("START", "start with"),
-            ("FIRST", "first"), ("FRONT", "front"), ("INITIAL", "initial"))
-LAST_AS = (("BEGINNING", "end"), ("STARTS", "ends with"), ("START", "end with"),
-           ("FIRST", "last"), ("FRONT", "back"), ("INITIAL", "final"))
-
-
-def ends_as(names: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """ENDS_MORE with these words."""
-    out = []
-    for text in ENDS_MORE:
-        for name, word in names:
-            text = text.replace(name, word)
-        out.append(text)
-    return tuple(out)
-
-
+FIRST_AS = {"BEGINNING": "beginning", "STARTS": "starts with", "START": "start with",
+            "FIRST": "first", "FRONT": "front", "INITIAL": "initial"}
+LAST_AS = {"BEGINNING": "end", "STARTS": "ends with", "START": "end with", "FIRST": "last",
+           "FRONT": "back", "INITIAL": "final"}
 SEVERAL_MORE = (
     "Today's spelling words: {l}", "Spell those words: {l}", "Spell those: {l}",
     "Their spelling, please: {l}", "{l}: their letters?", "{l}: tell me how they are spelled.",

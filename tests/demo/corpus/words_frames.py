@@ -1,7 +1,7 @@
 """Words where they stand without a space before them: at the start, in quotes, in brackets."""
 from typing import Any
 
-from grammar import Context, bare, divided, held_texts
+from grammar import Context, divided, unless_held
 
 FRAMED, GLUED = 0.2, 0.15  # the shares of training's questions
 SLOT = {"several": "{l}", "echo": "{t}"}  # where the words stand in the wordings; else {w}
@@ -94,7 +94,7 @@ def asked(ctx: Context, asks: tuple[str, ...], kind: str, words: str, slips: flo
             other = framed(ctx, kind).replace("{w}", slot)
         elif roll < FRAMED + GLUED:
             other = glued(ctx, kind, text.replace(slot, "{w}")).replace("{w}", slot)
-        text = text if bare(other) in held_texts else other
+        text = unless_held(other, text)
     for key, value in slots.items():
         text = text.replace("{" + key + "}", str(value))
     return text.replace(slot, words)
